@@ -1,0 +1,105 @@
+"""The data of the benchmarks: 100,000 VIPs, 1,000,000 bindings, 50 rules, and callers spread over them at random.
+
+The numbers are arithmetic, so that kamailio.cfg makes the same ones: change both together.
+"""
+
+import random
+from pathlib import Path
+
+VIPS = 100_000
+BINDINGS = 1_000_000
+AGENTS = 100  # extensions 100-199
+RULES = 50
+DIALLED = "+48221112233"
+
+
+def vip(index: int) -> str:
+    """E.164 number of one VIP; his agent is `agent(index)`."""
+    return f"+4850{1_000_005 + 80 * index}"
+
+
+def customer(index: int) -> str:
+    """E.164 number of one customer with a binding; it names `agent(index)`."""
+    return f"+4860{1_000_003 + 8 * index}"
+
+
+def agent(index: int) -> str:
+    return f"agent{100 + index % AGENTS}"
+
+
+def write_callers(path: Path, lines: int = 200_000, seed: int = 1) -> None:
+    """SIPp's -inf file (CALLER;DIALLED): a third VIPs, a third bound, a third unknown, each at random."""
+    pick = random.Random(seed)
+    kinds = (
+        lambda: vip(pick.randrange(VIPS)),
+        lambda: customer(pick.randrange(BINDINGS)),
+        lambda: f"+4878{pick.randrange(1_000_000, 10_000_000)}",
+    )
+    numbers = (pick.choice(kinds)() for _ in range(lines))
+    path.write_text("RANDOM\n" + "".join(f"{number};{DIALLED}\n" for number in numbers))
+
+
+SETTINGS = """\
+listen:
+  udp: ["127.0.0.1:{port}"]
+numbers:
+  country: PL
+  timezone: Europe/Warsaw
+  own: {{"{dialled}": Shop, "+48221119900": Customers' line}}
+  extensions: ["1??"]
+  emergency: ["112"]
+peers:
+  trunk:
+    role: trunk
+    address: "127.0.0.1:5060"
+    mode: redirect
+    trusted: true
+  pbx:
+    role: pbx
+    address: "127.0.0.2:5060"
+    mode: redirect
+destinations: {{queue: "600@pbx"}}
+outgoing_via: [trunk]
+"""
+
+
+def rules_text() -> str:
+    """50 rules of every kind that redirects know; those that nearly all callers reach (VIP, sticky) are the last."""
+    lines = ["agents:"]
+    lines += [f"  agent{number}: {{extension: {number}}}" for number in range(100, 100 + AGENTS)]
+    lines += [
+        "lists: {black: {}, partners: {known: true}}",
+        "schedules:",
+        '  office: {mon-fri: ["08:00-12:00", "12:30-20:00"]}',
+        '  always: {daily: "00:00-24:00"}',
+        "sticky:",
+        "  returning: {preset: acr}",
+        "rules:",
+        "  - {name: blocked, when: {caller: {list: black}}, reject: 603}",
+        '  - {name: customers only, when: {dialled: "+48221119900", caller: {known: false}}, reject: 403}',
+        "  - {name: summer, when: {header: {X-Campaign: summer*}, during: office}, route: [{agent: agent100}]}",
+        "  - {name: anonymous, when: {caller: {anonymous: true}}, route: [{to: queue}]}",
+    ]
+    lines += [
+        f'  - {{name: exact {n}, when: {{caller: "+4861234{n:04}"}}, route: [{{agent: agent{100 + n}}}]}}'
+        for n in range(10)
+    ]
+    lines += [
+        f'  - {{name: partner {n}, when: {{caller: {{mask: "+4922{n}*"}}}}, route: [{{agent: agent{100 + n}}}]}}'
+        for n in range(10, 44)
+    ]
+    lines += [
+        "  - {name: VIP, when: {caller: {vip: true}}, route: [{vip: true}, {to: queue}]}",
+        "  - {name: own person, when: {during: always}, route: [{sticky: returning}, {to: queue}]}",
+        "fallback: queue",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_configuration(folder: Path, port: int) -> Path:
+    """sipacr.yaml, its rules and its store in `folder`; the path of sipacr.yaml."""
+    settings = folder / "sipacr.yaml"
+    settings.write_text(SETTINGS.format(port=port, dialled=DIALLED))
+    (folder / "rules").mkdir()
+    (folder / "rules" / "rules.yaml").write_text(rules_text())
+    return settings
