@@ -4,7 +4,10 @@ The numbers are arithmetic, so that kamailio.cfg makes the same ones: change bot
 """
 
 import random
+import time
 from pathlib import Path
+
+from sipacr.store import Database
 
 VIPS = 100_000
 BINDINGS = 1_000_000
@@ -60,6 +63,7 @@ peers:
     mode: redirect
 destinations: {{queue: "600@pbx"}}
 outgoing_via: [trunk]
+store: {{path: sipacr.db}}
 """
 
 
@@ -102,4 +106,19 @@ def write_configuration(folder: Path, port: int) -> Path:
     settings.write_text(SETTINGS.format(port=port, dialled=DIALLED))
     (folder / "rules").mkdir()
     (folder / "rules" / "rules.yaml").write_text(rules_text())
+    write_store(folder / "sipacr.db")
     return settings
+
+
+def write_store(path: Path) -> None:
+    """All VIPs and bindings. Each customer talked with his agent a minute ago."""
+    now = time.time()
+    with Database(path) as database, database.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO vips (customer, agent, changed, by) VALUES (?, ?, ?, 'benchmark')",
+            ((vip(index), agent(index), now) for index in range(VIPS)),
+        )
+        connection.executemany(
+            "INSERT INTO bindings (customer, profile, agent, made, in_answered) VALUES (?, 'returning', ?, ?, ?)",
+            ((customer(index), agent(index), now - 60, now - 60) for index in range(BINDINGS)),
+        )
