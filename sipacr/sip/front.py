@@ -1,0 +1,154 @@
+"""The way of one request: is it whole, parse, gate, decide, answer. Bytes in, at most one reply out, nothing raised.
+
+Answers are stateless (RFC 3261 8.2.7): To tags and choices come from hashes, so a retransmission is answered alike,
+also by a router that was restarted in between.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+
+from sipacr.routing.directory import Peer
+from sipacr.routing.facts import Request
+from sipacr.sip import gate
+from sipacr.sip.answer import Reply, Verdict, answer, header, sent_by, status
+from sipacr.sip.caller import facts
+from sipacr.sip.message import Message, Parser, entities
+from sipacr.sip.recent import LIFETIME, Recent
+from sipacr.sip.scan import Head, Scanner, datagram
+from sipacr.sip.stun import binding_response
+
+log = logging.getLogger("sipacr.sip")
+
+Route = Callable[[Request, Peer], Verdict]
+
+_KEPT = 65_536  # verdicts that changed state; beyond it the oldest is forgotten before its 32 s
+_OPTIONS = Verdict(
+    status(200),
+    gate.ALLOW_LINE + b"Accept: application/sdp\r\n" + header("Supported", ", ".join(gate.SUPPORTED)),
+)
+
+
+class Front:
+    """All that happens to a request of a known peer. `route` decides about INVITEs and never raises."""
+
+    def __init__(
+        self,
+        parser: Parser,
+        route: Route,
+        fallback: Callable[[Peer], Verdict],
+        secret: bytes,
+        clock: Callable[[], float],
+    ) -> None:
+        """`secret` makes To tags unguessable and stable over restarts; `clock` gives monotonic seconds; `fallback`
+        is where a call goes whose facts cannot be read."""
+        self._parser = parser
+        self._route = route
+        self._fallback = fallback
+        self._secret = secret
+        self._clock = clock
+        self._recent = Recent()
+        self._kept: dict[tuple[object, ...], Verdict] = {}
+        self._kept_until: deque[tuple[float, tuple[object, ...]]] = deque()
+        self.scanner = Scanner()
+        self._own: frozenset[tuple[bytes, int]] = frozenset()
+        self._own_texts: tuple[bytes, ...] = ()
+        self.counts: Counter[str] = Counter()
+
+    def set_own_addresses(self, addresses: Iterable[tuple[str, int]]) -> None:
+        """Where we listen: a request whose Via names one of these has been here before."""
+        self._own = frozenset((host.encode(), port) for host, port in addresses)
+        bracketed = [(b"[%b]" % host if b":" in host else host, port) for host, port in self._own]
+        texts = [b"%b:%d" % (host, port) for host, port in bracketed]
+        texts += [host + b";" for host, port in bracketed if port == 5060]
+        self._own_texts = tuple(texts)
+
+    def datagram(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
+        """Answer one datagram of a known peer, or None where nothing is to be said."""
+        start = data[:4]
+        if start == b"ACK " or start == b"SIP/":  # nothing answers an ACK, and no request of ours awaits a response
+            return None
+        if data[:1] == b"\0":
+            response = binding_response(data, host.decode(), port)
+            return Reply(response, port) if response else None
+        return self.request(datagram(self.scanner, data), peer, host, port)
+
+    def request(self, head: Head, peer: Peer, host: bytes, port: int) -> Reply | None:
+        """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
+        method = gate.method_of(head)
+        if method == b"ACK" or head.text.startswith(b"SIP/") or not head.answerable:
+            return None
+        try:
+            verdict, to_tag = self._verdict(head, method, peer)
+            return answer(head, verdict, to_tag, host, port)
+        except Exception:
+            self._loud(head)
+            return answer(head, Verdict(status(500)), self._tag(head, ""), host, port)
+
+    def _loud(self, head: Head) -> None:
+        self.counts["errors"] += 1
+        log.exception("%s: our fault, the request was not understood", head.call_id.decode("utf-8", "replace"))
+
+    def _verdict(self, head: Head, method: bytes, peer: Peer) -> tuple[Verdict, bytes]:
+        """What to answer, and the To tag to add (empty if the request has one)."""
+        if head.fault:
+            return Verdict(status(400, head.fault)), self._tag(head, "")
+        refused = gate.start_line(head)
+        if refused:
+            return refused, self._tag(head, "")
+        message = self._parser.parse(head.text)
+        refused = gate.syntax(head, method, message)
+        if refused or message is None:
+            return refused or Verdict(status(400)), self._tag(head, "")
+        to_tag = b"" if message.to_tag else self._tag(head, message.branch)
+        refused = gate.semantics(method, message) or self._loop(head)
+        if refused:
+            return refused, to_tag
+        return self._answer(head, method, message, peer), to_tag
+
+    def _answer(self, head: Head, method: bytes, message: Message, peer: Peer) -> Verdict:
+        now = self._clock()
+        number = head.cseq.split(None, 1)[0].lstrip(b"0")
+        same = (head.call_id, message.from_tag, number)
+        if method == b"CANCEL":
+            return Verdict(status(200 if self._recent.holds(same, message.branch, int(now)) else 481))
+        if method == b"OPTIONS":
+            return _OPTIONS
+        if self._recent.note(same, message.branch, int(now)):
+            return Verdict(status(482, b"Merged Request"))
+        self.counts["invites"] += 1
+        key = (*same, message.branch)
+        if self._kept:
+            self._forget(now)
+            kept = self._kept.get(key)
+            if kept is not None:
+                return kept
+        try:
+            request = facts(head, message, peer, self._parser)
+        except Exception:
+            self._loud(head)
+            return self._fallback(peer)
+        verdict = self._route(request, peer)
+        if verdict.keep:
+            self._kept[key] = verdict
+            self._kept_until.append((now + LIFETIME, key))
+        return verdict
+
+    def _forget(self, now: float) -> None:
+        until = self._kept_until
+        while until and (until[0][0] < now or len(until) > _KEPT):
+            self._kept.pop(until.popleft()[1], None)
+
+    def _loop(self, head: Head) -> Verdict | None:
+        """A Via of our own: the request has been here (RFC 3261 16.3). No request that we answer carries one."""
+        for via in head.vias:
+            for own in self._own_texts:
+                if own in via and not self._own.isdisjoint(sent_by(value) for value in entities(via.decode("latin-1"))):
+                    return Verdict(status(482))
+        return None
+
+    def _tag(self, head: Head, branch: str) -> bytes:
+        """The same tag for the same request, another for every other (RFC 3261 8.2.7, 19.3); its CANCEL shares it."""
+        seed = b"\0".join((head.call_id, head.from_, head.cseq.split(None, 1)[0] if head.cseq else b"", branch.encode()))
+        return blake2b(seed, digest_size=8, key=self._secret).hexdigest().encode()

@@ -1,0 +1,82 @@
+"""The gate: what is wrong with a request before anybody decides about it (RFC 3261 8.1.1, 8.2; RFC 4475).
+
+Returns the verdict to answer with, or None for a request that may pass. It knows no call and keeps no state.
+"""
+
+import re
+
+from sipacr.sip.answer import Verdict, header, status
+from sipacr.sip.message import Message
+from sipacr.sip.scan import Head
+
+ALLOW = b"INVITE, ACK, CANCEL, BYE, OPTIONS"
+SUPPORTED = ("100rel", "timer")  # a final answer at once satisfies both
+OURS = frozenset({b"INVITE", b"ACK", b"CANCEL", b"BYE", b"OPTIONS"})
+KNOWN = OURS | {b"REGISTER", b"PRACK", b"UPDATE", b"INFO", b"MESSAGE", b"SUBSCRIBE", b"NOTIFY", b"REFER", b"PUBLISH"}
+
+ALLOW_LINE = b"Allow: " + ALLOW + b"\r\n"
+_START = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+ ([A-Za-z][A-Za-z0-9+.-]*):[^ ]* SIP/2\.0\r\n")
+_SCHEME = re.compile(rb"[^ ]+ +([A-Za-z][A-Za-z0-9+.-]*):[^\r\n]* SIP/2\.0\r\n")
+_VERSION = re.compile(rb"[^\r\n]* SIP/(\d+)\.(\d+)[ \t]*\r\n")
+_CSEQ = re.compile(rb"0*(\d{1,10})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)")
+_MAX_CSEQ = 2**31 - 1
+_SCHEMES = frozenset({b"sip", b"sips", b"tel"})
+
+
+def start_line(head: Head) -> Verdict | None:
+    """Refuse a start line that is no request line of SIP/2.0, or whose scheme is not ours (8.2.2.1)."""
+    found = _START.match(head.text)
+    if found:
+        scheme = found[1].lower()
+        if scheme in _SCHEMES:
+            return None
+        return Verdict(status(416))
+    version = _VERSION.match(head.text)
+    if version and (version[1], version[2]) != (b"2", b"0"):
+        return Verdict(status(505))
+    scheme_only = _SCHEME.match(head.text)
+    if scheme_only and scheme_only[1].lower() not in _SCHEMES:
+        return Verdict(status(416))
+    return Verdict(status(400, b"Bad Request Line"))
+
+
+def method_of(head: Head) -> bytes:
+    """The method as it is written in the start line."""
+    return head.text[: head.text.find(b" ")]
+
+
+def syntax(head: Head, method: bytes, message: Message | None) -> Verdict | None:
+    """Refuse what is malformed (400). `message` is what PJSIP's parser made of it."""
+    if message is None:
+        return Verdict(status(400, b"Bad Request Line"))
+    if message.error:
+        return Verdict(status(400, b"Bad " + message.error.encode("ascii", "replace")))
+    cseq = _CSEQ.fullmatch(head.cseq)
+    if cseq is None or int(cseq[1]) > _MAX_CSEQ:
+        return Verdict(status(400, b"Bad CSeq"))
+    if cseq[2] != method:
+        return Verdict(status(400, b"CSeq Method Differs From Request"))
+    if message.branch.lower() == "z9hg4bk":
+        return Verdict(status(400, b"Empty Branch"))
+    if message.max_forwards > 255:
+        return Verdict(status(400, b"Bad Max-Forwards"))
+    uri = head.text[len(method) + 1 : head.text.find(b" ", len(method) + 1)]
+    if b"?" in uri.rpartition(b"@")[2]:
+        return Verdict(status(400, b"Headers in Request-URI"))  # RFC 3261 19.1.1
+    return None
+
+
+def semantics(method: bytes, message: Message) -> Verdict | None:
+    """Refuse what we do not do: methods (8.2.1), dialogs that do not exist (12.2.2), extensions we lack (8.2.2.3)."""
+    if method not in KNOWN:
+        return Verdict(status(501), ALLOW_LINE)
+    if message.to_tag and method not in (b"REGISTER", b"PUBLISH"):
+        return Verdict(status(481))
+    if method == b"BYE":
+        return Verdict(status(481))
+    if method not in OURS:
+        return Verdict(status(405), ALLOW_LINE)
+    lacking = [tag for tag in message.require if tag.lower() not in SUPPORTED]
+    if lacking and method != b"CANCEL":
+        return Verdict(status(420), header("Unsupported", ", ".join(lacking)))
+    return None

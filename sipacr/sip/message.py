@@ -1,0 +1,134 @@
+"""One request through PJSIP's parser, and the few fields of it that the gate and the rules read."""
+
+import re
+from typing import Any
+
+from sipacr.sip.library import MAX_MESSAGE, Library, Schemes, ffi, text
+
+_ENTITY = re.compile(r'<[^<>]*>|"(?:[^"\\]|\\.)*"|,')
+
+
+# A header that we neither read nor pass on cannot spoil a request (RFC 4475 3.3.7).
+_IRRELEVANT = frozenset({"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate"})
+
+
+class Message:
+    """A parsed request. Only `Parser.parse` makes it; nothing in it refers to PJSIP's memory."""
+
+    __slots__ = (
+        "branch", "error", "from_host", "from_tag", "from_user", "max_forwards", "require", "scheme", "to_tag", "user",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.error: str | None = None  # name of the first header with a syntax error
+        self.scheme = ""  # of the Request-URI: sip, sips, tel, or "" for any other
+        self.user = ""
+        self.from_user = ""
+        self.from_host = ""
+        self.from_tag = ""
+        self.to_tag = False
+        self.branch = ""
+        self.max_forwards = 70
+        self.require: tuple[str, ...] = ()
+
+
+class Parser:
+    """PJSIP's parser on one reusable buffer. Not re-entrant: one message at a time."""
+
+    def __init__(self, library: Library, schemes: Schemes) -> None:
+        self._lib, self._pool, self._schemes = library.lib, library.pool, schemes
+        self._buffer = ffi.new("char[]", MAX_MESSAGE + 1)
+        self._rdata = rdata = ffi.new("pjsip_rx_data *")
+        rdata.tp_info.pool = library.pool
+        self._info = ffi.addressof(rdata, "msg_info")
+        self._errors = errors = ffi.addressof(rdata.msg_info, "parse_err")
+        errors.prev = errors.next = errors
+        self._fresh = bytes(ffi.buffer(self._info))
+        self._size = len(self._fresh)
+        self._sip_uri = ffi.typeof("pjsip_sip_uri *")
+        self._tel_uri = ffi.typeof("pjsip_tel_uri *")
+        self._name_addr = ffi.typeof("pjsip_name_addr *")
+
+    def parse(self, head: bytes) -> Message | None:
+        """Parse a request's head (start line to empty line). None if not even the start line can be read."""
+        lib, info = self._lib, self._info
+        length = len(head)
+        ffi.memmove(self._buffer, head, length)
+        self._buffer[length] = b"\0"
+        ffi.memmove(info, self._fresh, self._size)
+        lib.pj_pool_reset(self._pool)
+        parsed = lib.pjsip_parse_rdata(self._buffer, length, self._rdata)
+        if not parsed:
+            return None
+        message = Message()
+        if info.parse_err.next != self._errors:
+            message.error = self._first_error()
+            if message.error:
+                return message
+        from_, to, via = info.from_, info.to, info.via
+        if not (from_ and to and via and info.cseq and info.cid):
+            message.error = "message: From, To, Via, CSeq or Call-ID"
+            return message
+        message.scheme, message.user, _ = self._address(parsed.req.uri)
+        _, message.from_user, message.from_host = self._address(from_.uri.uri)
+        message.from_tag = text(from_.tag)
+        message.to_tag = to.tag.slen > 0
+        message.branch = text(via.branch_param)
+        if info.max_fwd:
+            message.max_forwards = info.max_fwd.ivalue
+        if info.require:
+            message.require = tuple(text(info.require.values[i]) for i in range(info.require.count))
+        return message
+
+    def _first_error(self) -> str | None:
+        report = self._info.parse_err.next
+        while report != self._errors:
+            name = text(report.hname)
+            if name not in _IRRELEVANT:
+                return name or "message"
+            report = report.next
+        return None
+
+    def to_user(self) -> str:
+        """The user part of the To header of the message parsed last (for peers with `dialled_from: to`)."""
+        return self._address(self._info.to.uri.uri)[1]
+
+    def address(self, value: str) -> tuple[str, str] | None:
+        """User and host of the first URI in a header value such as P-Asserted-Identity; None if it has no number or name.
+
+        Of several values (RFC 3325: a sip and a tel URI) the first with a user part counts.
+        """
+        for part in entities(value):
+            raw = part.encode()
+            if len(raw) > MAX_MESSAGE:
+                continue
+            ffi.memmove(self._buffer, raw, len(raw))
+            self._buffer[len(raw)] = b"\0"
+            uri = self._lib.pjsip_parse_uri(self._pool, self._buffer, len(raw), 0)
+            if uri:
+                scheme, user, host = self._address(uri)
+                if scheme and user:
+                    return user, host
+        return None
+
+    def _address(self, uri: Any) -> tuple[str, str, str]:
+        """Scheme, user and host; the struct is told by its virtual table before it is cast."""
+        schemes, table = self._schemes, uri.vptr
+        if table == schemes.name_addr:
+            uri = ffi.cast(self._name_addr, uri).uri
+            table = uri.vptr
+        if table == schemes.sip or table == schemes.sips:
+            sip = ffi.cast(self._sip_uri, uri)
+            return ("sip" if table == schemes.sip else "sips"), text(sip.user), text(sip.host)
+        if table == schemes.tel:
+            tel = ffi.cast(self._tel_uri, uri)
+            number = text(tel.number)
+            context = text(tel.context)
+            return "tel", f"{number};phone-context={context}" if context else number, ""
+        return "", "", ""
+
+
+def entities(value: str) -> list[str]:
+    """Split a header value at its commas, those inside quotes and angle brackets excepted."""
+    cuts = [0, *(m.end() for m in _ENTITY.finditer(value) if m.group() == ","), len(value) + 1]
+    return [value[a : b - 1].strip() for a, b in zip(cuts, cuts[1:], strict=False)]

@@ -1,0 +1,235 @@
+"""TCP and TLS: accepts peers only, cuts messages out of the stream (RFC 3261 18.3), answers on the same connection.
+
+A stranger's connection is closed before TLS begins and before a byte is read. TLS is Python's `ssl`.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+from sipacr.routing.directory import Peer
+from sipacr.sip.answer import Reply, Verdict, answer, status
+from sipacr.sip.library import MAX_MESSAGE
+from sipacr.sip.scan import Head, Scanner
+
+log = logging.getLogger("sipacr.sip")
+
+HANDSHAKE_TIMEOUT = 10.0  # seconds
+MESSAGE_TIMEOUT = 10.0  # seconds from a message's first byte to its last
+_BACKLOG = 1024
+_ACCEPTS = 64  # connections taken per turn of the loop
+
+Handle = Callable[[Head, Peer, bytes, int], Reply | None]
+Find = Callable[[str, int], Peer | None]
+
+
+class Connection(asyncio.Protocol):
+    """One accepted connection of a peer."""
+
+    def __init__(self, listener: "StreamListener", peer: Peer, host: str, port: int) -> None:
+        self._listener = listener
+        self._peer = peer
+        self._host = host.encode()
+        self._port = port
+        self._buffer = bytearray()
+        self._searched = 0
+        self._head: Head | None = None
+        self._length = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]  # uvloop's has the same methods
+        self._listener.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.connections.discard(self)
+        self._stop_clock()
+
+    def pause_writing(self) -> None:
+        """The peer does not read our answers: take no more of its requests until it does."""
+        if self._transport:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport:
+            self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while self._transport and not self._transport.is_closing() and self._one():
+            pass
+
+    def close(self) -> None:
+        """Close after what was written has been sent."""
+        if self._transport:
+            self._transport.close()
+
+    def _one(self) -> bool:
+        """Take one keep-alive or one message from the front of the buffer; False if more bytes are needed."""
+        buffer = self._buffer
+        if self._head is None:
+            if buffer[:2] == b"\r\n":
+                return self._keep_alive()
+            if not buffer or buffer == b"\r":
+                self._stop_clock()
+                return False
+            self._start_clock()
+            end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
+            self._searched = len(buffer)
+            if end < 0:
+                if len(buffer) > MAX_MESSAGE:
+                    self.close()
+                return False
+            if not self._begin(bytes(buffer[: end + 4])):
+                return False
+        if self._head is None or len(buffer) < self._length:
+            return False
+        head, self._head = self._head, None
+        head.body = bytes(buffer[len(buffer[: self._length]) - head.content_length : self._length])
+        del buffer[: self._length]
+        self._searched = 0
+        self._stop_clock()
+        if head.body and not head.typed:
+            head.fault = b"Body Without Content-Type"
+        self._reply(self._listener.handle(head, self._peer, self._host, self._port))
+        return True
+
+    def _keep_alive(self) -> bool:
+        """A double CRLF is a ping and gets a single one back (RFC 5626 4.4.1); a single one before a message is noise."""
+        if self._buffer[:4] == b"\r\n\r\n":
+            del self._buffer[:4]
+            self._reply(Reply(b"\r\n", 0))
+            return True
+        if len(self._buffer) >= 3 and self._buffer[2:3] != b"\r":
+            del self._buffer[:2]
+            return True
+        return False
+
+    def _begin(self, text: bytes) -> bool:
+        """Read a head that is complete; False if the connection cannot go on behind it."""
+        head = self._listener.scanner().scan(text)
+        refusal = None
+        if head.fault is None and head.content_length < 0:
+            head.fault = b"No Content-Length"
+        if head.fault is not None:
+            refusal = Verdict(status(400, head.fault))
+        elif len(text) + head.content_length > MAX_MESSAGE:
+            refusal = Verdict(status(513))
+        if refusal is None:
+            self._head, self._length = head, len(text) + head.content_length
+            return True
+        if head.answerable and not head.text.startswith((b"ACK ", b"SIP/")):
+            self._reply(answer(head, refusal, self._listener.to_tag(head), self._host, self._port))
+        self.close()
+        return False
+
+    def _reply(self, reply: Reply | None) -> None:
+        if reply is not None and self._transport:
+            self._transport.write(reply.data)
+
+    def _start_clock(self) -> None:
+        if self._deadline is None:
+            self._deadline = self._listener.loop.call_later(MESSAGE_TIMEOUT, self.close)
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class StreamListener:
+    """One listening TCP or TLS socket."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        find: Find,
+        handle: Handle,
+        scanner: Callable[[], Scanner],
+        to_tag: Callable[[Head], bytes],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`handle` answers a whole message and never raises; `tls` may be exchanged later for new connections."""
+        self.loop = loop
+        self.handle = handle
+        self.scanner = scanner
+        self.to_tag = to_tag
+        self.tls = tls
+        self.connections: set[Connection] = set()
+        self.strangers = 0
+        self._find = find
+        self._sock = sock
+        self._pending: set[asyncio.Task[None]] = set()
+        loop.add_reader(sock.fileno(), self._acceptable)
+
+    def close(self) -> None:
+        """Stop accepting and close what is open."""
+        self.loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        for task in self._pending:
+            task.cancel()
+        for connection in list(self.connections):
+            connection.close()
+
+    def _acceptable(self) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no file descriptors left: leave the rest in the backlog for a second
+                log.error("cannot accept a connection: %s", error)
+                fd = self._sock.fileno()
+                self.loop.remove_reader(fd)
+                self.loop.call_later(1.0, self._resume)
+                return
+            host, port = address[0], address[1]
+            peer = self._find(host, port)
+            if peer is None:
+                self.strangers += 1
+                sock.close()
+                continue
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self.loop.create_task(self._open(sock, peer, host, port))
+            self._pending.add(task)
+            task.add_done_callback(self._pending.discard)
+
+    def _resume(self) -> None:
+        if self._sock.fileno() >= 0:
+            self.loop.add_reader(self._sock.fileno(), self._acceptable)
+
+    async def _open(self, sock: socket.socket, peer: Peer, host: str, port: int) -> None:
+        """Hand an accepted socket to the loop; for TLS the handshake is awaited here."""
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: Connection(self, peer, host, port),
+                sock,
+                ssl=self.tls,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self.tls else None,
+            )
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            log.info("no TLS with %s (%s:%d): %s", peer.name, host, port, error)
+            sock.close()
+
+
+def open_stream(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises OSError (address in use, no such address, port not permitted)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
