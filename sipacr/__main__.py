@@ -1,0 +1,5 @@
+"""`python -m sipacr` is `sipacr`."""
+
+from sipacr.cli import main
+
+main()
