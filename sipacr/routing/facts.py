@@ -89,6 +89,8 @@ class Facts:
 
     request: Request
     store: Store
+    seen: dict[str, object] = field(default_factory=dict)  # look-up -> its answer, or the `Unavailable` it raised
+    broken: tuple[str, ...] = ()  # look-ups that could not be made, in words
 
 
 @dataclass(slots=True)

@@ -1,0 +1,237 @@
+"""Whom each kind of step offers, and why all others are skipped: the offers of one call, step after step."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from sipacr.routing import lookups, sticky
+from sipacr.routing.decide import Engine
+from sipacr.routing.facts import Binding, Facts, State, Unavailable
+from sipacr.routing.order import in_order
+from sipacr.routing.ruleset import Step, StickyProfile, TargetKind
+from sipacr.routing.targets import Target
+
+Rank = tuple[Target, ...]  # offered at the same time; ranks one after the other
+
+
+class Skipped(NamedTuple):
+    """Somebody who is not offered, or a whole step (`who` is then what the step names), and why."""
+
+    step: Step
+    who: str
+    reason: str
+
+
+class Offers:
+    """The offers of one call: what was offered so far, and what was skipped, step after step."""
+
+    __slots__ = ("advance", "broken", "engine", "facts", "himself", "now", "offered", "redirect", "skipped",
+                 "state", "step")  # fmt: skip
+
+    def __init__(
+        self,
+        engine: Engine,
+        facts: Facts,
+        state: State,
+        now: float,
+        offered: Iterable[str] = (),
+        redirect: bool = False,
+    ) -> None:
+        """`offered`: addresses that this call was offered to already."""
+        self.engine = engine
+        self.facts = facts
+        self.state = state
+        self.now = now
+        self.offered = set(offered)
+        self.redirect = redirect
+        self.himself: Collection[str] = engine.places.of_caller(facts.request)
+        self.skipped: list[Skipped] = []
+        self.broken: list[str] = []
+        self.advance: list[tuple[str, int]] = []
+
+    def resolve(self, step: Step) -> list[Rank]:
+        """The ranks that the step offers now; they count as offered from here on."""
+        self.step = step
+        return _KINDS[step.kind](self, step)
+
+    def skip(self, who: str, reason: str) -> list[Rank]:
+        self.skipped.append(Skipped(self.step, who, reason))
+        return []
+
+    def broke(self, who: str, error: Unavailable) -> list[Rank]:
+        self.broken.append(f"{who}: {error}")
+        return self.skip(who, f"the look-up is broken: {error}")
+
+    def one(self, target: Target | None, who: str, nobody: str) -> list[Rank]:
+        """The only target of a step, if it can be offered."""
+        if target is None:
+            return self.skip(who, nobody)
+        return [(target,)] if self.can_offer(target, self.step.skip_busy) else []
+
+    def can_offer(self, target: Target, skip_busy: bool) -> bool:
+        """Whether the call can be offered there; if so it now counts as offered, else it is noted as skipped."""
+        reason = self._obstacle(target, skip_busy)
+        if reason is None:
+            self.offered.add(target.address)
+            return True
+        self.skip(target.name, reason)
+        return False
+
+    def _obstacle(self, target: Target, skip_busy: bool) -> str | None:
+        state, address = self.state, target.address
+        if target.agent is not None:
+            name = target.name
+            if name in state.left:
+                return "has left or is switched off"
+            if name in state.leave:
+                return "is on leave"
+            if skip_busy and name in state.busy:
+                return "is busy"
+        if (self.himself and address in self.himself) or target.user == self.facts.request.caller.e164:
+            return "is the caller himself"
+        if state.down and self._is_down(target):
+            return f"{target.peer or 'every outgoing trunk'} is down"
+        if address in self.offered:
+            return "was already offered in this call"
+        return None
+
+    def _is_down(self, target: Target) -> bool:
+        if target.peer is not None:
+            return target.peer in self.state.down
+        trunks = self.engine.directory.outgoing_via
+        return not self.redirect and all(trunk in self.state.down for trunk in trunks)
+
+
+def _agent(offers: Offers, step: Step) -> list[Rank]:
+    return offers.one(offers.engine.places.agents.get(step.name), step.name, "there is no such agent")
+
+
+def _mobile(offers: Offers, step: Step) -> list[Rank]:
+    return offers.one(offers.engine.places.mobiles.get(step.name), step.name, "has no mobile")
+
+
+def _to(offers: Offers, step: Step) -> list[Rank]:
+    return offers.one(offers.engine.places.destination(step.name), step.name, "there is no such destination")
+
+
+def _group(offers: Offers, step: Step) -> list[Rank]:
+    group = offers.engine.ruleset.groups.get(step.name)
+    if group is None:
+        return offers.skip(step.name, "there is no such group")
+    agents = offers.engine.places.agents
+    ranks: list[Rank] = []
+    for number, line in enumerate(group.lines):
+        cursor = step.name if number == 0 else f"{step.name}/{number + 1}"
+        members = in_order(line, step.order, cursor, offers.engine.ruleset.agents, offers.facts.request, offers.state)
+        targets = []
+        for name in members:
+            target = agents.get(name)
+            if target is None:
+                offers.skip(name, "there is no such agent")
+            elif offers.can_offer(target, skip_busy=True):
+                targets.append(target)
+        if not targets:
+            continue
+        if step.order == "all":
+            ranks.append(tuple(targets))
+        else:
+            ranks += [(target,) for target in targets]
+        if step.order == "round-robin":
+            offers.advance.append((cursor, (line.index(targets[0].name) + 1) % len(line)))
+    return ranks
+
+
+def _vip(offers: Offers, step: Step) -> list[Rank]:
+    if offers.facts.request.anonymous:
+        return offers.skip("vip", "the caller is anonymous")
+    agent = lookups.vip(offers.facts)
+    if isinstance(agent, Unavailable):
+        return offers.broke("vip", agent)
+    if agent is None:
+        return offers.skip("vip", "the caller is not in the VIP table")
+    return offers.one(offers.engine.places.agents.get(agent), agent, "is in the VIP table, but there is no such agent")
+
+
+def _sticky(offers: Offers, step: Step) -> list[Rank]:
+    ruleset, facts, now = offers.engine.ruleset, offers.facts, offers.now
+    profile = ruleset.sticky.get(step.name)
+    if profile is None:
+        return offers.skip(step.name, "there is no such sticky profile")
+    request = facts.request
+    if request.anonymous:
+        return offers.skip(step.name, "the caller is anonymous")
+    if profile.during and not any(ruleset.schedules[name].is_open(now) for name in profile.during):
+        return offers.skip(step.name, f"{' and '.join(profile.during)} closed, and it is used only then")
+    rows = lookups.bindings(facts, step.name, request.dialled.key if profile.scope == "number" else "")
+    if isinstance(rows, Unavailable):
+        return offers.broke(step.name, rows)
+    if not rows:
+        return offers.skip(step.name, "no binding of this caller")
+    shared = lookups.is_shared(facts)
+    if isinstance(shared, Unavailable):
+        return offers.broke(step.name, shared)
+    if shared:
+        return offers.skip(step.name, "the caller's number is marked as shared")
+    live = sticky.chosen(rows, profile, now, _may_be_bound(offers))
+    if not live:
+        return offers.skip(step.name, _why_none(rows, profile, now))
+    agents = offers.engine.places.agents
+    return [rank for row in live for rank in offers.one(agents[row.agent], row.agent, "")]
+
+
+def _may_be_bound(offers: Offers) -> Callable[[str], bool]:
+    """Who has left, is switched off or is not to be sticky drops out before `keep` chooses."""
+    agents, left = offers.engine.ruleset.agents, offers.state.left
+
+    def offered(name: str) -> bool:
+        agent = agents.get(name)
+        return agent is not None and agent.sticky and name not in left
+
+    return offered
+
+
+def _why_none(rows: Sequence[Binding], profile: StickyProfile, now: float) -> str:
+    gone = [row.agent for row in rows if sticky.is_live(row, profile, now)]
+    if not gone:
+        return "the binding has expired" if len(rows) == 1 else "all bindings have expired"
+    return f"bound to {', '.join(gone)}, who has left, is switched off or is not to be offered"
+
+
+def _crm(offers: Offers, step: Step) -> list[Rank]:
+    """The connector leaves its answer in `Facts.seen`; without one there is no CRM."""
+    key = "crm " + step.name
+    seen = offers.facts.seen
+    if key not in seen:
+        return offers.skip(step.name, "no CRM is connected")
+    owner = seen[key]
+    if isinstance(owner, Unavailable):
+        return offers.broke(step.name, owner)
+    if owner is None:
+        return offers.skip(step.name, "the CRM knows no owner")
+    name = str(owner)
+    return offers.one(offers.engine.places.agents.get(name), name, "owns the customer in the CRM, but is no agent")
+
+
+def _list(offers: Offers, step: Step) -> list[Rank]:
+    if offers.facts.request.anonymous:
+        return offers.skip(step.name, "the caller is anonymous")
+    entry = lookups.list_entry(offers.facts, step.name, offers.now)
+    if isinstance(entry, Unavailable):
+        return offers.broke(step.name, entry)
+    if entry is None:
+        return offers.skip(step.name, "the caller is not on the list")
+    if entry.target is None:
+        return offers.skip(step.name, f"entry {entry.number} has no target of its own")
+    target = offers.engine.places.named(entry.target)
+    return offers.one(target, entry.target, "is the entry's target, but neither agent nor destination")
+
+
+_KINDS: dict[TargetKind, Callable[[Offers, Step], list[Rank]]] = {
+    "agent": _agent,
+    "mobile": _mobile,
+    "group": _group,
+    "vip": _vip,
+    "sticky": _sticky,
+    "crm": _crm,
+    "list": _list,
+    "to": _to,
+}

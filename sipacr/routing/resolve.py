@@ -1,0 +1,160 @@
+"""Turns steps into targets: one step at its turn (relay), or all at once into the contacts of one 302 (redirect).
+
+Pure: what is busy, away or down is an argument, and the cursor of a round-robin comes back as a wish (`advance`) that
+the caller carries out when the call has really been offered.
+"""
+
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from sipacr.routing.decide import Engine
+from sipacr.routing.decision import Decision
+from sipacr.routing.facts import Facts, State
+from sipacr.routing.offers import Offers, Rank, Skipped
+from sipacr.routing.ruleset import RejectWith, Step
+from sipacr.routing.targets import Target
+
+_MAX_CONTACTS = 5  # where the asking peer is not in the directory
+_NOBODY = RejectWith(480)  # `end`, and no leg was tried
+_NO_TRUNK = RejectWith(503, "No outgoing route")
+
+
+class Resolution(NamedTuple):
+    """What one step offers now."""
+
+    ranks: tuple[Rank, ...]
+    skipped: tuple[Skipped, ...] = ()
+    pending: bool = False  # a slow look-up (CRM) has not answered yet
+    broken: str | None = None  # the look-up that could not be made
+    advance: tuple[tuple[str, int], ...] = ()  # `State.cursor` after this offer
+
+
+class Contact(NamedTuple):
+    """One contact of a 302. The user is not escaped yet."""
+
+    user: str
+    host: str  # host[:port]
+    q: str
+    transport: str | None  # None: UDP
+
+
+class LineUp(NamedTuple):
+    """All that would be offered to one call, rank after rank, and what is answered if there is nobody."""
+
+    ranks: tuple[Rank, ...]
+    last: int  # so many ranks at the end are the final `to` or the fallback: they are never cut off
+    reject: RejectWith | None  # only if there are no ranks
+    skipped: tuple[Skipped, ...]
+    broken: tuple[str, ...]
+    advance: tuple[tuple[str, int], ...]
+
+
+class Redirection(NamedTuple):
+    """The answer to a call that is redirected: a 302 with these contacts, or a rejection."""
+
+    contacts: tuple[Contact, ...]
+    reject: RejectWith | None
+    skipped: tuple[Skipped, ...]
+    broken: tuple[str, ...]
+    advance: tuple[tuple[str, int], ...]
+
+
+def resolve(
+    engine: Engine, step: Step, facts: Facts, state: State, now: float, offered: Collection[str] = ()
+) -> Resolution:
+    """What `step` offers at `now` (unix seconds); `offered` has the addresses this call was offered to already."""
+    offers = Offers(engine, facts, state, now, offered)
+    ranks = tuple(offers.resolve(step))
+    broken = offers.broken[0] if offers.broken else None
+    return Resolution(ranks, tuple(offers.skipped), broken=broken, advance=tuple(offers.advance))
+
+
+def line_up(
+    engine: Engine, decision: Decision, facts: Facts, state: State, now: float, redirect: bool = False
+) -> LineUp:
+    """Resolves all steps of the decision at `now` (unix seconds), and what follows the last one."""
+    if decision.reject is not None:
+        return LineUp((), 0, decision.reject, (), (), ())
+    offers = Offers(engine, facts, state, now, redirect=redirect)
+    ranks: list[Rank] = []
+    resolved: list[Rank] = []
+    for step in decision.steps:
+        resolved = offers.resolve(step)
+        ranks += resolved
+    last = 0
+    end = decision.end
+    final_to = bool(decision.steps) and decision.steps[-1].kind == "to"
+    if final_to:
+        last = len(resolved)
+    if end == "fallback" or offers.broken or (end == "answer" and not resolved):
+        tail = _after(engine, decision, facts, offers)
+        ranks += tail
+        last += len(tail)
+    reject = None
+    if not ranks:
+        reject = end if isinstance(end, RejectWith) else _NO_TRUNK if decision.outgoing else _NOBODY
+    return LineUp(tuple(ranks), last, reject, tuple(offers.skipped), tuple(offers.broken), tuple(offers.advance))
+
+
+def contacts(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> Redirection:
+    """The whole ordered list for a 302 to the peer that asks, at most its `max_contacts`."""
+    ranks, last, reject, skipped, broken, advance = line_up(engine, decision, facts, state, now, redirect=True)
+    asking = engine.directory.peers.get(facts.request.peer)
+    room = asking.max_contacts if asking is not None else _MAX_CONTACTS
+    if sum(map(len, ranks)) > room:
+        ranks = _cut(ranks, last, room)
+    found: list[Contact] = []
+    hosts = engine.hosts
+    for rank, q in zip(ranks, q_values(len(ranks)), strict=True):
+        for target in rank:
+            host = hosts.get(target.peer or facts.request.peer)
+            if host is not None:
+                found.append(Contact(target.user, host[0], q, host[1]))
+    return Redirection(tuple(found), reject, skipped, broken, advance)
+
+
+def fallback_contacts(engine: Engine, facts: Facts) -> Redirection:
+    """The 302 when something raised: the fallback, or `outgoing_via`, of facts however odd."""
+    return contacts(engine, engine.fallback_decision(facts), facts, State(), 0.0)
+
+
+@lru_cache(maxsize=256)
+def q_values(ranks: int) -> tuple[str, ...]:
+    """1.0, 0.9, ...; with more than ten ranks 1.0, 0.99, ..., and never below 0."""
+    if ranks <= 10:
+        return tuple(f"{(10 - rank) / 10:.1f}" for rank in range(ranks))
+    return ("1.0", *(f"{max(100 - rank, 0) / 100:.2f}" for rank in range(1, ranks)))
+
+
+def _cut(ranks: tuple[Rank, ...], last: int, room: int) -> tuple[Rank, ...]:
+    """At most `room` targets; what is last stays last."""
+    head, end = ranks[: len(ranks) - last], ranks[len(ranks) - last :]
+    end = end[: max(room - 1, 1) if head else room]
+    kept: list[Rank] = []
+    left = room - sum(map(len, end))
+    for rank in head:
+        if left > 0:
+            kept.append(rank[:left])
+            left -= len(kept[-1])
+    return (*kept, *end)
+
+
+def _after(engine: Engine, decision: Decision, facts: Facts, offers: Offers) -> list[Rank]:
+    """The fallback, or for an outgoing call its trunks. A peer that seems down is tried all the same when there is no
+    other: no call is refused because of our own health check."""
+    if not decision.outgoing:
+        return _new(engine.places.fallback, offers)
+    down = offers.state.down
+    names = engine.directory.outgoing_via
+    up = [name for name in names if name not in down] or names
+    return _new((engine.places.trunk(name, facts.request.dialled) for name in up), offers)
+
+
+def _new(targets: Iterable[Target], offers: Offers) -> list[Rank]:
+    ranks: list[Rank] = []
+    for target in targets:
+        if target.address not in offers.offered:
+            offers.offered.add(target.address)
+            ranks.append((target,))
+    return ranks
