@@ -76,8 +76,10 @@ class Front:
 
     def request(self, head: Head, peer: Peer, host: bytes, port: int) -> Reply | None:
         """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
+        if not head.answerable or head.text.startswith(b"SIP/"):
+            return None
         method = gate.method_of(head)
-        if method == b"ACK" or head.text.startswith(b"SIP/") or not head.answerable:
+        if method == b"ACK":
             return None
         try:
             verdict, to_tag = self._verdict(head, method, peer)

@@ -41,8 +41,9 @@ def start_line(head: Head) -> Verdict | None:
 
 
 def method_of(head: Head) -> bytes:
-    """The method as it is written in the start line."""
-    return head.text[: head.text.find(b" ")]
+    """The method as it is written in the start line, also in one that is malformed."""
+    end = head.text.find(b" ")
+    return head.text[:end] if end > 0 else head.text.split(None, 1)[0]
 
 
 def syntax(head: Head, method: bytes, message: Message | None) -> Verdict | None:

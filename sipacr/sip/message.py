@@ -5,6 +5,7 @@ from typing import Any
 
 from sipacr.sip.library import MAX_MESSAGE, Library, Schemes, ffi, text
 
+_BRACKETED = re.compile(r'^(?:"(?:[^"\\]|\\.)*"|[^"<>])*<([^<>]*)>')
 _ENTITY = re.compile(r'<[^<>]*>|"(?:[^"\\]|\\.)*"|,')
 
 
@@ -99,7 +100,8 @@ class Parser:
         Of several values (RFC 3325: a sip and a tel URI) the first with a user part counts.
         """
         for part in entities(value):
-            raw = part.encode()
+            bracketed = _BRACKETED.search(part)
+            raw = (bracketed[1] if bracketed else part.split(";", 1)[0].strip()).encode()
             if len(raw) > MAX_MESSAGE:
                 continue
             ffi.memmove(self._buffer, raw, len(raw))

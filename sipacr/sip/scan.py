@@ -129,7 +129,8 @@ def datagram(scanner: Scanner, data: bytes) -> Head:
     """The message in one datagram: what follows Content-Length is cut off, too little is a fault (RFC 3261 18.3)."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
-        head = scanner.scan(data.rstrip(b"\r\n") + b"\r\n\r\n")
+        lines = data.replace(b"\r\n", b"\n").rstrip(b"\r\n").partition(b"\n\n")[0]
+        head = scanner.scan(lines.replace(b"\n", b"\r\n") + b"\r\n\r\n")
         head.fault = head.fault or b"No Empty Line After Headers"
         return head
     head = scanner.scan(data[: end + 4])
