@@ -1,0 +1,1 @@
+"""Rule files: YAML -> Ruleset, or all problems with file:line:column."""

@@ -1,0 +1,46 @@
+"""What is wrong in the admin's files: a value with a position, never an exception."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sipacr.routing.ruleset import Position
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error refuses the whole set of files, a warning does not."""
+
+    position: Position
+    message: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.severity}: {self.message}"
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
+def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Sorted by position, files in the order of their first problem, and each said once."""
+    unique = dict.fromkeys(problems)
+    files = {problem.position.file: None for problem in unique}
+    order = {file: index for index, file in enumerate(files)}
+    return sorted(
+        unique, key=lambda problem: (order[problem.position.file], problem.position.line, problem.position.column)
+    )
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "..."?` with the known word that is nearest to `word`, or nothing."""
+    candidates = list(known)
+    near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    if not near:
+        folded = {candidate.casefold(): candidate for candidate in candidates}
+        near = [folded[match] for match in difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)]
+    return f'; did you mean "{near[0]}"?' if near else ""

@@ -1,0 +1,395 @@
+"""sipacr.yaml: YAML -> Settings, or all problems with file:line:column. No socket is opened and no name resolved."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping as Names
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
+
+from sipacr.routing.directory import Directory, Mode, NumberFormat, Peer, Role
+from sipacr.routing.masks import Mask
+from sipacr.routing.numbers import NumberPlan, clean
+from sipacr.rulefile.network import (
+    DestinationText,
+    Endpoint,
+    HeaderName,
+    Host,
+    ListenAddress,
+    Source,
+    is_address,
+    split_port,
+)
+from sipacr.rulefile.problems import Problem, has_errors, in_file_order, suggestion
+from sipacr.rulefile.shape import (
+    Context,
+    Flag,
+    LackingError,
+    Line,
+    Many,
+    Named,
+    PeerName,
+    Shape,
+    context_of,
+    one_of,
+    read_line,
+    read_text,
+    validate,
+    whole,
+    words_schema,
+)
+from sipacr.rulefile.yamltree import Mapping, Node, Text, Tree, read_file
+
+Address = tuple[str, int]  # host without brackets, port
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    udp: tuple[Address, ...] = ()
+    tcp: tuple[Address, ...] = ()
+    tls: tuple[Address, ...] = ()
+    public: str | None = None  # host for Via and Contact behind NAT, without brackets
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    certificate: Path
+    key: Path
+    clients: Path | None = None  # if given, clients' certificates are demanded and checked against it
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What sipacr.yaml says. Paths are joined to its folder already."""
+
+    path: Path
+    listen: Listen
+    tls: TlsFiles | None
+    directory: Directory
+    regions: tuple[Path, ...]  # further packs of prefixes
+    store: Path
+    rules: Path  # a folder
+
+
+def load_settings(path: Path, folder: Path | None = None) -> tuple[Settings | None, list[Problem]]:
+    """All problems of sipacr.yaml, and what it says if none of them is an error. Never raises.
+
+    Relative paths begin at `folder`, which is that of the file unless a copy of it is read.
+    """
+    tree = read_file(path)
+    context = Context(tree, folder=folder or path.parent, problems=list(tree.problems))
+    settings = _read(tree, context, path)
+    problems = in_file_order(context.problems)
+    return (None if has_errors(problems) else settings), problems
+
+
+def peer_names(root: Node | None) -> list[str]:
+    """The peers that stand in a file, whether or not they are right."""
+    peers = root.get("peers") if isinstance(root, Mapping) else None
+    return [str(name) for name in peers] if isinstance(peers, Mapping) else []
+
+
+def _read(tree: Tree, context: Context, path: Path) -> Settings | None:
+    if tree.root is None:
+        if not tree.problems:
+            context.error_at_top("this file is empty; it needs listen, numbers, peers and destinations")
+        return None
+    if not tree.whole:
+        return None
+    context.names = {"peer": peer_names(tree.root)}
+    shape = validate(_ADAPTER, tree.root, context)
+    return None if shape is None or has_errors(context.problems) else _build(shape, context, path)
+
+
+def read_country(node: Node) -> NumberPlan:
+    """The numbering plan of an ISO 3166-1 country."""
+    return NumberPlan.of(read_text(node, "a country such as PL"))
+
+
+def read_timezone(node: Node) -> str:
+    """An IANA name."""
+    text = read_text(node, "a time zone such as Europe/Warsaw")
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(
+            f'"{text}" is not an IANA time zone such as Europe/Warsaw{suggestion(text, sorted(available_timezones()))}'
+        ) from None
+    return str(text)
+
+
+def read_mask_text(node: Node) -> str:
+    text = read_line(node)
+    Mask(text)
+    return str(text)
+
+
+def read_emergency(node: Node) -> str:
+    text = clean(read_text(node, "a number such as 112"))
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise ValueError(f'"{node}" is no emergency number: digits only, as they are dialled')
+    return text
+
+
+def read_path(node: Node, info: ValidationInfo) -> Path:
+    """A path, joined to the folder of sipacr.yaml if it is relative."""
+    return context_of(info).folder / Path(read_line(node)).expanduser()
+
+
+def read_existing_file(node: Node, info: ValidationInfo) -> Path:
+    path = read_path(node, info)
+    if not path.is_file():
+        raise ValueError(f"{path} is a directory, not a file" if path.is_dir() else f"there is no file {path}")
+    return path
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+_NUMBER = WithJsonSchema({"type": ["string", "integer"]})
+Country = Annotated[
+    NumberPlan, PlainValidator(read_country), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2}$"})
+]
+TimeZone = Annotated[str, PlainValidator(read_timezone), _TEXT]
+FilePath = Annotated[Path, PlainValidator(read_path), _TEXT]
+ExistingFile = Annotated[Path, PlainValidator(read_existing_file), _TEXT]
+
+
+class ListenShape(Shape):
+    called: ClassVar[str] = '"listen"'
+
+    udp: Many[ListenAddress] = Field([], description="addresses with port, 5060 by default")
+    tcp: Many[ListenAddress] = Field([], description="addresses with port, 5060 by default")
+    tls: Many[ListenAddress] = Field([], description="addresses with port, 5061 by default")
+    public: Host | None = Field(None, description="host for Via and Contact behind NAT")
+
+    @classmethod
+    def check(cls, node: Mapping, context: Context) -> None:
+        if not node.keys() & {"udp", "tcp", "tls"}:
+            raise LackingError('"listen" needs at least one address under udp, tcp or tls')
+
+
+class TlsShape(Shape):
+    called: ClassVar[str] = '"tls"'
+
+    certificate: FilePath
+    key: FilePath
+    clients: FilePath | None = Field(None, description="if given, clients' certificates are demanded and checked")
+
+
+class NumbersShape(Shape):
+    called: ClassVar[str] = '"numbers"'
+
+    country: Country
+    timezone: TimeZone
+    own: Named[Line] = Field(description="our numbers and their names")
+    extensions: Many[Annotated[str, PlainValidator(read_mask_text), _NUMBER]] = Field(
+        [], description="masks of internal numbers"
+    )
+    emergency: Many[Annotated[str, PlainValidator(read_emergency), _NUMBER]] = Field([], description="as dialled")
+
+
+class PeerShape(Shape):
+    called: ClassVar[str] = "a peer"
+
+    role: Annotated[Role, PlainValidator(one_of("pbx", "trunk")), words_schema("pbx", "trunk")]
+    address: Many[Endpoint] = Field(description="host[:port], or a list in order")
+    mode: Annotated[Mode, PlainValidator(one_of("relay", "redirect")), words_schema("relay", "redirect")]
+    sources: Many[Source] = Field([], description="addresses and networks; default: the hosts of `address`")
+    transport: Annotated[
+        Literal["udp", "tcp", "tls"], PlainValidator(one_of("udp", "tcp", "tls")), words_schema("udp", "tcp", "tls")
+    ] = "udp"
+    contact: Endpoint | None = Field(None, description="as trunks see it; default: the first address")
+    country: Country | None = Field(None, description="how its numbers are read; default: numbers.country")
+    trusted: Flag = Field(False, description="its P-Asserted-Identity counts")
+    rule_header: Flag | None = Field(None, description="X-Sipacr-Rule goes to it; default: to a pbx")
+    send: Annotated[
+        NumberFormat,
+        PlainValidator(one_of("e164", "national", "international", "as-is")),
+        words_schema("e164", "national", "international", "as-is"),
+    ] = "e164"
+    max_contacts: Annotated[
+        int, PlainValidator(whole(1, 50, "a whole number")), WithJsonSchema({"type": "integer", "minimum": 1})
+    ] = 5
+    on_3xx: Annotated[
+        Literal["follow", "pass"], PlainValidator(one_of("follow", "pass")), words_schema("follow", "pass")
+    ] = "follow"
+    dialled_from: HeaderName = Field("request-uri", description="request-uri, to, or a header's name")
+
+
+class StoreShape(Shape):
+    called: ClassVar[str] = '"store"'
+
+    path: FilePath
+
+
+class SettingsShape(Shape):
+    """sipacr.yaml."""
+
+    called: ClassVar[str] = "sipacr.yaml"
+    elsewhere: ClassVar[Names[str, str]] = {
+        key: f'"{key}" belongs in a file of the rules folder'
+        for key in ("agents", "groups", "lists", "schedules", "sticky", "outgoing", "fallback")
+    }
+
+    listen: ListenShape
+    tls: TlsShape | None = None
+    numbers: NumbersShape
+    peers: Named[PeerShape]
+    destinations: Named[DestinationText]
+    outgoing_via: Many[PeerName] = Field([], description="trunks for calls to the world, in order")
+    regions: Many[ExistingFile] = Field([], description="further packs of prefixes")
+    store: StoreShape | None = None
+    rules: FilePath | None = Field(None, description="the folder of the rule files; default: rules")
+
+    @classmethod
+    def check(cls, node: Mapping, context: Context) -> None:
+        """What one section says of another, as far as it can be read."""
+        listen = node.get("listen")
+        if isinstance(listen, Mapping) and "tls" in listen and "tls" not in node:
+            context.error_at_top('"tls" is missing: "listen" has tls addresses, which need a certificate and a key')
+
+
+_ADAPTER = TypeAdapter(SettingsShape)
+
+
+def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
+    """The settings; reports what is wrong between the parts."""
+    plan = shape.numbers.country
+    peers = {str(name): _peer(str(name), peer, plan) for name, peer in shape.peers.items()}
+    directory = Directory(
+        peers=peers,
+        plan=plan,
+        timezone=shape.numbers.timezone,
+        own=_own(shape.numbers.own, plan, context),
+        extensions=tuple(shape.numbers.extensions),
+        emergency=frozenset(shape.numbers.emergency),
+        destinations={str(name): destination for name, destination in shape.destinations.items()},
+        outgoing_via=tuple(str(name) for name in shape.outgoing_via),
+    )
+    _check_names(shape, context)
+    _check_peers(shape, directory, context)
+    tls = shape.tls
+    return Settings(
+        path=path,
+        listen=_listen(shape.listen, context),
+        tls=None if tls is None else TlsFiles(tls.certificate, tls.key, tls.clients),
+        directory=directory,
+        regions=tuple(shape.regions),
+        store=shape.store.path if shape.store else context.folder / "sipacr.db",
+        rules=shape.rules or context.folder / "rules",
+    )
+
+
+def _peer(name: str, shape: PeerShape, plan: NumberPlan) -> Peer:
+    return Peer(
+        name=name,
+        role=shape.role,
+        mode=shape.mode,
+        addresses=tuple(shape.address),
+        plan=shape.country or plan,
+        sources=tuple(shape.sources),
+        transport=shape.transport,
+        contact=shape.contact,
+        trusted=shape.trusted,
+        rule_header=shape.role == "pbx" if shape.rule_header is None else shape.rule_header,
+        send=shape.send,
+        max_contacts=shape.max_contacts,
+        on_3xx=shape.on_3xx,
+        dialled_from=shape.dialled_from,
+    )
+
+
+def _own(written: Names[Text, Text], plan: NumberPlan, context: Context) -> dict[str, str]:
+    own: dict[str, str] = {}
+    first: dict[str, Text] = {}
+    for number, name in written.items():
+        read = plan.read(number)
+        if number.startswith("+") and read.e164 is None:
+            context.error(number, f'"{number}" is no number in E.164: a plus and 7 to 15 digits')
+        elif read.key in first:
+            context.error(number, f'"{number}" is the same number as "{first[read.key]}" above')
+        first.setdefault(read.key, number)
+        own[read.key] = str(name)
+    return own
+
+
+def _listen(shape: ListenShape, context: Context) -> Listen:
+    def addresses(transport: str, entries: list[tuple[str, int | None]], default: int) -> tuple[Address, ...]:
+        found: list[Address] = []
+        for index, (host, port) in enumerate(entries):
+            address = (host, port or default)
+            if address in found:
+                context.error(_item(shape, transport, index), f"{host} port {address[1]} is listed twice")
+            found.append(address)
+        return tuple(found)
+
+    listen = Listen(
+        addresses("udp", shape.udp, 5060),
+        addresses("tcp", shape.tcp, 5060),
+        addresses("tls", shape.tls, 5061),
+        shape.public,
+    )
+    for index, address in enumerate(listen.tls):
+        if address in listen.tcp:
+            context.error(_item(shape, "tls", index), f"{address[0]} port {address[1]} is taken by tcp already")
+    return listen
+
+
+def _item(shape: Shape, key: str, index: int) -> Node:
+    """An entry of a list, or the one that stands alone."""
+    value = shape.node[key]
+    return value[index] if isinstance(value, list) else value
+
+
+def _check_names(shape: SettingsShape, context: Context) -> None:
+    for name in shape.peers:
+        if any(sign in name for sign in " @"):
+            context.error(name, f'the name of a peer stands in user@peer: "{name}" must have no space and no @')
+    for name in shape.destinations:
+        if "@" in name or ":" in name:
+            context.error(name, f'the name of a destination must have no @ and no colon: "{name}"')
+
+
+def _check_peers(shape: SettingsShape, directory: Directory, context: Context) -> None:
+    for name, peer in shape.peers.items():
+        if peer.mode == "relay":
+            said = f'relaying arrives with the next version; until then calls from "{name}" are redirected (302)'
+            context.warn(peer.node[peer.node.key("mode")], said)
+    for index, via in enumerate(directory.outgoing_via):
+        if directory.peers[via].role != "trunk":
+            said = f'"{via}" is a pbx; calls to the world go out by a peer with role trunk'
+            context.warn(_item(shape, "outgoing_via", index), said)
+    _check_sources({str(name): peer for name, peer in shape.peers.items()}, directory.peers.values(), context)
+
+
+def _check_sources(shapes: Names[str, PeerShape], peers: Iterable[Peer], context: Context) -> None:
+    """Two peers behind one source: a packet can be only one's."""
+    taken: dict[tuple[str, int | None], list[tuple[str, frozenset[int]]]] = {}
+    for peer in peers:
+        ports = frozenset(split_port(address)[1] or 5060 for address in peer.addresses)
+        for index, source in enumerate(peer.sources or peer.addresses):
+            key = _source_key(source, bool(peer.sources))
+            if key is None:
+                continue
+            claims = taken.setdefault(key, [])
+            other = next((name for name, theirs in claims if name != peer.name and theirs & ports), None)
+            if other is not None:
+                said = (
+                    f'"{other}" claims the source {source} too; as it comes first, its packets are taken for "{other}"'
+                )
+                hint = "; to tell them apart give both a source with a port"
+                node = _item(shapes[peer.name], "sources" if peer.sources else "address", index)
+                context.warn(node, said + hint)
+            claims.append((peer.name, ports))
+
+
+def _source_key(source: str, with_port: bool) -> tuple[str, int | None] | None:
+    """Network and port of a source; None for a name, which only the resolver knows."""
+    if "/" in source:
+        return str(ip_network(source)), None
+    host, port = (source, None) if is_address(source) else split_port(source)
+    if not is_address(host):
+        return None
+    return str(ip_network(ip_address(host))), port if with_port else None
