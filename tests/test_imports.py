@@ -34,10 +34,17 @@ RULES = {
     "sipacr.routing.schedules": may("sipacr.routing", "icalendar recurring_ical_events"),
     "sipacr.rulefile": may("sipacr.routing sipacr.rulefile sipacr.settings", "yaml pydantic pydantic_core"),
     "sipacr.settings": may("sipacr.routing sipacr.rulefile", "yaml pydantic pydantic_core"),
-    "sipacr.sip": may("sipacr.routing sipacr.sip", "pjsua2 cffi uvloop"),
+    "sipacr.sip": may("sipacr.routing sipacr.sip", "pjsua2 cffi cryptography"),
     "sipacr.store": may("sipacr.routing sipacr.store", "sqlite_utils"),
+    "sipacr.configuration": may("sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources"),
+    "sipacr.router": may("sipacr.routing sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
+    "sipacr.control": may(),
+    "sipacr.local": may(),
+    "sipacr.loud": may(),
+    "sipacr.probe": may(),
+    "sipacr.supervisor": may(),
     "sipacr.service": may("*", "uvloop"),
-    "sipacr.cli": may("*", "click cryptography"),
+    "sipacr.cli": may("*", "click"),
 }
 # Nobody looks up: the commands are the top, the service is started by them.
 ABOVE = {"sipacr.cli": {"sipacr.cli", "sipacr.__main__"}, "sipacr.service": {"sipacr.cli", "sipacr.service"}}
