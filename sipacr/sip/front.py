@@ -76,17 +76,18 @@ class Front:
 
     def request(self, head: Head, peer: Peer, host: bytes, port: int) -> Reply | None:
         """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
-        if not head.answerable or head.text.startswith(b"SIP/"):
-            return None
-        method = gate.method_of(head)
-        if method == b"ACK":
+        if not _expects_answer(head):
             return None
         try:
-            verdict, to_tag = self._verdict(head, method, peer)
+            verdict, to_tag = self._verdict(head, gate.method_of(head), peer)
             return answer(head, verdict, to_tag, host, port)
         except Exception:
             self._loud(head)
             return answer(head, Verdict(status(500)), self._tag(head, ""), host, port)
+
+    def refuse(self, head: Head, verdict: Verdict, host: bytes, port: int) -> Reply | None:
+        """Refuse a message whose head alone is known: it is too long, or where it ends cannot be told."""
+        return answer(head, verdict, self._tag(head, ""), host, port) if _expects_answer(head) else None
 
     def _loud(self, head: Head) -> None:
         self.counts["errors"] += 1
@@ -154,3 +155,8 @@ class Front:
         """The same tag for the same request, another for every other (RFC 3261 8.2.7, 19.3); its CANCEL shares it."""
         seed = b"\0".join((head.call_id, head.from_, head.cseq.split(None, 1)[0] if head.cseq else b"", branch.encode()))
         return blake2b(seed, digest_size=8, key=self._secret).hexdigest().encode()
+
+
+def _expects_answer(head: Head) -> bool:
+    """Not a response, not an ACK, and with all that an answer is made of."""
+    return head.answerable and not head.text.startswith(b"SIP/") and gate.method_of(head) != b"ACK"

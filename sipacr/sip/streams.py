@@ -10,9 +10,10 @@ import ssl
 from collections.abc import Callable
 
 from sipacr.routing.directory import Peer
-from sipacr.sip.answer import Reply, Verdict, answer, status
+from sipacr.sip.answer import Reply, Verdict, status
+from sipacr.sip.front import Front
 from sipacr.sip.library import MAX_MESSAGE
-from sipacr.sip.scan import Head, Scanner
+from sipacr.sip.scan import Head
 
 log = logging.getLogger("sipacr.sip")
 
@@ -21,7 +22,6 @@ MESSAGE_TIMEOUT = 10.0  # seconds from a message's first byte to its last
 _BACKLOG = 1024
 _ACCEPTS = 64  # connections taken per turn of the loop
 
-Handle = Callable[[Head, Peer, bytes, int], Reply | None]
 Find = Callable[[str, int], Peer | None]
 
 
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._stop_clock()
         if head.body and not head.typed:
             head.fault = b"Body Without Content-Type"
-        self._reply(self._listener.handle(head, self._peer, self._host, self._port))
+        self._reply(self._listener.front.request(head, self._peer, self._host, self._port))
         return True
 
     def _keep_alive(self) -> bool:
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, text: bytes) -> bool:
         """Read a head that is complete; False if the connection cannot go on behind it."""
-        head = self._listener.scanner().scan(text)
+        head = self._listener.front.scanner.scan(text)
         refusal = None
         if head.fault is None and head.content_length < 0:
             head.fault = b"No Content-Length"
@@ -122,8 +122,7 @@ class Connection(asyncio.Protocol):
         if refusal is None:
             self._head, self._length = head, len(text) + head.content_length
             return True
-        if head.answerable and not head.text.startswith((b"ACK ", b"SIP/")):
-            self._reply(answer(head, refusal, self._listener.to_tag(head), self._host, self._port))
+        self._reply(self._listener.front.refuse(head, refusal, self._host, self._port))
         self.close()
         return False
 
@@ -149,23 +148,24 @@ class StreamListener:
         sock: socket.socket,
         loop: asyncio.AbstractEventLoop,
         find: Find,
-        handle: Handle,
-        scanner: Callable[[], Scanner],
-        to_tag: Callable[[Head], bytes],
+        front: Front,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`handle` answers a whole message and never raises; `tls` may be exchanged later for new connections."""
+        """With `tls` the connections are TLS."""
         self.loop = loop
-        self.handle = handle
-        self.scanner = scanner
-        self.to_tag = to_tag
-        self.tls = tls
+        self.front = front
+        self._tls = tls
         self.connections: set[Connection] = set()
         self.strangers = 0
         self._find = find
         self._sock = sock
         self._pending: set[asyncio.Task[None]] = set()
         loop.add_reader(sock.fileno(), self._acceptable)
+
+    def exchange_tls(self, tls: ssl.SSLContext | None) -> None:
+        """Certificates for the connections to come; those that are open keep theirs."""
+        if self._tls is not None and tls is not None:
+            self._tls = tls
 
     def close(self) -> None:
         """Stop accepting and close what is open."""
@@ -210,8 +210,8 @@ class StreamListener:
             await self.loop.connect_accepted_socket(
                 lambda: Connection(self, peer, host, port),
                 sock,
-                ssl=self.tls,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self.tls else None,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self._tls else None,
             )
         except (OSError, ssl.SSLError, TimeoutError) as error:
             log.info("no TLS with %s (%s:%d): %s", peer.name, host, port, error)

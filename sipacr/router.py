@@ -1,0 +1,131 @@
+"""One INVITE's facts in, the verdict out: asks the engine and the store, and never fails a call by our own fault.
+
+If deciding raises, the call goes to the fallback. A store that is locked or broken makes its facts unavailable and its
+steps skipped; rules that need no store go on. Each cause is said once a minute and counted.
+"""
+
+import logging
+from collections.abc import Callable
+
+from sipacr.configuration import Configuration
+from sipacr.loud import Loud
+from sipacr.routing.decision import Decision
+from sipacr.routing.directory import Peer
+from sipacr.routing.facts import Facts, Number, Request, State
+from sipacr.routing.resolve import Contact, Redirection, contacts, fallback_contacts
+from sipacr.routing.ruleset import RejectWith
+from sipacr.sip.answer import Verdict, contact, header, status
+from sipacr.store import Reader, Writer
+from sipacr.store.writer import AddToList
+
+log = logging.getLogger("sipacr.router")
+
+_RENDERED = 16_384  # remembered answers: few lists of contacts serve many calls
+_NOBODY = Number("", "", None)
+
+_Key = tuple[tuple[Contact, ...], tuple[str, ...] | None]
+
+
+class Router:
+    """Decides about INVITEs with one configuration, until `take` gives it another."""
+
+    def __init__(self, loaded: Configuration, clock: Callable[[], float], *, verbose: bool) -> None:
+        """`clock` gives unix seconds; `verbose` logs a line per call."""
+        self.loud = Loud(log)
+        self._clock = clock
+        self._verbose = verbose
+        self._state = State()
+        self._rendered: dict[_Key, Verdict] = {}
+        self._open_store(loaded)
+        self._engine = loaded.engine
+
+    def _open_store(self, loaded: Configuration) -> None:
+        self._path = loaded.settings.store
+        self._reader = Reader(self._path)
+        self._writer = Writer(self._path)
+
+    def take(self, loaded: Configuration) -> None:
+        """Decide by this configuration from now on. Cursors of groups and what is known of agents stay."""
+        if loaded.settings.store != self._path:
+            self.close()
+            self._open_store(loaded)
+        self._engine = loaded.engine
+        self._rendered.clear()
+
+    def close(self) -> None:
+        """Write what waits to be written."""
+        self._writer.close()
+        self._reader.close()
+
+    def route(self, request: Request, peer: Peer) -> Verdict:
+        """The answer to one INVITE. Never raises."""
+        facts = Facts(request, self._reader)
+        try:
+            now = self._clock()
+            decision = self._engine.decide(facts, now)
+            redirection = contacts(self._engine, decision, facts, self._state, now)
+            if decision.broken or redirection.broken:
+                self._tell_broken((*decision.broken, *redirection.broken))
+            changed = bool(redirection.advance or decision.remember)
+            if changed:
+                self._change(decision, redirection, request, now)
+            verdict = self._render(decision, redirection, peer)
+            if self._verbose:
+                self._tell(request, decision, verdict)
+            return verdict._replace(keep=True) if changed else verdict
+        except Exception as error:
+            where = f"{type(error).__name__}: {error}"
+            self.loud.say(where, f"{request.call_id}: deciding failed, the call goes to the fallback", trace=True)
+            return self._fallback(facts)
+
+    def fallback(self, peer: Peer) -> Verdict:
+        """The answer to a call of `peer` whose facts could not be read. Never raises."""
+        return self._fallback(Facts(Request(_NOBODY, _NOBODY, peer.name, anonymous=True), self._reader))
+
+    def _fallback(self, facts: Facts) -> Verdict:
+        found = fallback_contacts(self._engine, facts)
+        if not found.contacts:
+            return Verdict(status(503))
+        return Verdict(status(302), b"".join(contact(*each) for each in found.contacts))
+
+    def _change(self, decision: Decision, redirection: Redirection, request: Request, now: float) -> None:
+        """What deciding this call changes for the next ones."""
+        self._state.cursor.update(redirection.advance)
+        if request.anonymous:
+            return
+        for entry in decision.remember:
+            if entry.on == "call":
+                note = f"called {request.dialled.key}"
+                self._writer.submit(AddToList(entry.list, request.caller.key, now, note))
+
+    def _render(self, decision: Decision, redirection: Redirection, peer: Peer) -> Verdict:
+        key = (redirection.contacts, decision.names if peer.rule_header else None)
+        verdict = self._rendered.get(key) if redirection.reject is None else None
+        if verdict is None:
+            lines = b"".join(contact(*each) for each in redirection.contacts)
+            if peer.rule_header:
+                lines += header("X-Sipacr-Rule", ", ".join(decision.names) or "fallback")
+            if redirection.reject is not None:
+                return _rejection(redirection.reject, lines)
+            verdict = Verdict(status(302), lines)
+            if len(self._rendered) < _RENDERED:
+                self._rendered[key] = verdict
+        return verdict
+
+    def _tell_broken(self, broken: tuple[str, ...]) -> None:
+        for cause in broken:
+            self.loud.say(cause, f"a look-up is broken, its steps are skipped: {cause}")
+
+    def _tell(self, request: Request, decision: Decision, verdict: Verdict) -> None:
+        caller = "anonymous" if request.anonymous else request.caller.key
+        targets = [line.removeprefix("Contact: ") for line in verdict.headers.decode().split("\r\n") if "Contact" in line]
+        log.info(
+            "%s: %s -> %s from %s by rule %s: %s %s", request.call_id, caller, request.dialled.key, request.peer,
+            ", ".join(decision.names) or "none", verdict.status.decode(), ", ".join(targets),
+        )  # fmt: skip
+
+
+def _rejection(reject: RejectWith, lines: bytes) -> Verdict:
+    if reject.retry_after is not None:
+        lines += b"Retry-After: %d\r\n" % reject.retry_after
+    return Verdict(status(reject.code, reject.reason), lines)

@@ -1,0 +1,298 @@
+"""Builds all parts from the settings, starts them, reloads them, stops them; the only module that knows them all.
+
+The way of one INVITE: a socket (`sip.udp`, `sip.streams`) -> `sip.front` (whole? parse, gate, facts) -> `router`
+(decide, contacts) -> `sip.answer` -> the same socket.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import gc
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import uvloop
+
+import sipacr
+from sipacr import configuration, control
+from sipacr.configuration import Configuration
+from sipacr.local import local_addresses, raise_file_limit
+from sipacr.router import Router
+from sipacr.routing.directory import Peer
+from sipacr.settings import Listen, Settings
+from sipacr.sip.caller import IDENTITY
+from sipacr.sip.certificates import CertificateFault, server_context
+from sipacr.sip.front import Front
+from sipacr.sip.library import Library, LibraryFault, self_check
+from sipacr.sip.message import Parser
+from sipacr.sip.scan import Scanner
+from sipacr.sip.sources import Sources
+from sipacr.sip.streams import StreamListener, open_stream
+from sipacr.sip.udp import UdpSocket, open_udp
+from sipacr.store import Database, StoreError
+from sipacr.supervisor import supervise
+
+log = logging.getLogger("sipacr")
+
+MISCONFIGURED, STORE = 2, 3  # exit statuses
+_HEARTBEAT = 2.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One bound socket. The supervisor opens it and every router inherits it."""
+
+    kind: Literal["udp", "tcp", "tls"]
+    host: str
+    port: int
+    sock: socket.socket
+
+
+def run(path: Path, *, verbose: bool) -> int:
+    """Run the router under its supervisor until it is told to stop; returns the exit status.
+
+    Started by hand, so any error in the files, the certificates or the addresses is told, and nothing starts.
+    """
+    first, problems = configuration.load(path)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if first is None:
+        return MISCONFIGURED
+    try:
+        tls = _tls(first.settings)
+        Database(first.settings.store).close()
+        listening = _open(first.settings.listen)
+        control.socket_path(first.settings.store)
+    except StoreError as error:
+        print(f"sipacr: {error}", file=sys.stderr)
+        return STORE
+    except (CertificateFault, OSError, ValueError) as error:
+        print(f"sipacr: {error}", file=sys.stderr)
+        return MISCONFIGURED
+    secret = os.urandom(16)  # for To tags: a restarted router answers retransmissions alike
+    last_good = configuration.last_good_folder(first.settings.store)
+    configuration.keep_last_good(first, last_good)
+
+    def router(heartbeat: int, restarted: bool) -> None:
+        loaded = _load_again(path, last_good) if restarted else first
+        service = Service(loaded, listening, tls, secret, last_good, heartbeat, verbose=verbose)
+        uvloop.run(service.serve())
+
+    try:
+        return supervise(router)
+    finally:
+        with contextlib.suppress(OSError):
+            control.socket_path(first.settings.store).unlink()
+
+
+def _load_again(path: Path, last_good: Path) -> Configuration:
+    """After a crash: the files as they are now, or if they are broken the last that were not."""
+    loaded, problems = configuration.load(path)
+    if loaded is not None:
+        return loaded
+    for problem in problems:
+        log.error("%s", problem)
+    log.critical("%s has errors: running with the last good rules in %s", path, last_good)
+    kept = configuration.load_last_good(path, last_good)
+    if kept is None:
+        log.critical("there are no last good rules either: nothing can run")
+        raise SystemExit(MISCONFIGURED)
+    return kept
+
+
+def _open(listen: Listen) -> list[Bound]:
+    """All listening sockets. Raises OSError that says which address and what to do."""
+    raise_file_limit()
+    bound: list[Bound] = []
+    for kind, addresses in (("udp", listen.udp), ("tcp", listen.tcp), ("tls", listen.tls)):
+        for host, port in addresses:
+            try:
+                sock = open_udp(host, port) if kind == "udp" else open_stream(host, port)
+            except OSError as error:
+                hint = "is another router or PBX running there?" if error.errno == 98 else "check `listen`"
+                raise OSError(f"cannot listen on {kind} {host} port {port}: {error.strerror}; {hint}") from error
+            bound.append(Bound(kind, host, port, sock))  # type: ignore[arg-type]  # kind is one of the three
+    return bound
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    files = settings.tls
+    return server_context(files.certificate, files.key, files.clients, datetime.datetime.now(datetime.UTC))
+
+
+class Service:
+    """One router: from its start in the child process to its end."""
+
+    def __init__(
+        self,
+        loaded: Configuration,
+        listening: Iterable[Bound],
+        tls: ssl.SSLContext | None,
+        secret: bytes,
+        last_good: Path,
+        heartbeat: int,
+        *,
+        verbose: bool,
+    ) -> None:
+        self._loaded = loaded
+        self._listening = list(listening)
+        self._tls = tls
+        self._secret = secret
+        self._last_good = last_good
+        self._heartbeat = heartbeat
+        self._verbose = verbose
+        self._started = time.time()
+        self._refused: list[str] = []  # problems of the last reload, if it was refused
+        self._udp: list[UdpSocket] = []
+        self._streams: list[StreamListener] = []
+        self._reloading = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Start everything, run until SIGTERM or SIGINT or until the supervisor is gone, stop everything."""
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._start_stack()
+        await self._take_names(self._loaded.settings)
+        self._start_sockets()
+        commands = {"reload": self._reload_command, "status": self._status}
+        server = await control.serve(control.socket_path(self._loaded.settings.store), commands)
+        self._loop.add_signal_handler(signal.SIGHUP, lambda: self._loop.create_task(self._reload_command()))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stopped.set)
+        self._beat()
+        gc.collect()
+        gc.freeze()  # the rules live as long as the process: no collection need look at them
+        log.info("sipacr %s answers on %s; rules %s", sipacr.__version__, self._where(), self._loaded.ruleset.version)
+        await self._stopped.wait()
+        server.close()
+        for sock in (*self._udp, *self._streams):
+            sock.close()
+        self.router.close()
+        log.info("stopped after %d calls", self.front.counts["invites"])
+
+    def _start_stack(self) -> None:
+        try:
+            library = Library()
+            parser = Parser(library, self_check(library))
+        except LibraryFault as error:
+            log.critical("%s", error)
+            raise SystemExit(MISCONFIGURED) from error
+        self.router = Router(self._loaded, time.time, verbose=self._verbose)
+        self.front = Front(parser, self.router.route, self.router.fallback, self._secret, time.monotonic)
+        self._take_headers(self._loaded)
+
+    def _start_sockets(self) -> None:
+        self.front.set_own_addresses(_own_addresses(self._listening, self._loaded.settings.listen.public))
+        for bound in self._listening:
+            if bound.kind == "udp":
+                self._udp.append(UdpSocket(bound.sock, self._loop, self._find, self.front.datagram))
+            else:
+                tls = self._tls if bound.kind == "tls" else None
+                self._streams.append(StreamListener(bound.sock, self._loop, self._find, self.front, tls))
+
+    def _take_headers(self, loaded: Configuration) -> None:
+        """Read those headers of each request that somebody asks for."""
+        named = {peer.dialled_from for peer in loaded.settings.directory.peers.values()} - {"request-uri", "to"}
+        self.front.scanner = Scanner((*IDENTITY, *loaded.ruleset.headers, *named))
+
+    async def _take_names(self, settings: Settings) -> None:
+        resolved = await self._loop.run_in_executor(None, configuration.resolve_names, settings)
+        self._sources = Sources(settings.directory.peers.values(), resolved)
+        for sock in self._udp:
+            sock.forget_sources()
+
+    def _find(self, host: str, port: int) -> Peer | None:
+        return self._sources.find(host, port)
+
+    async def _reload_command(self) -> control.Answer:
+        """Read all files anew. Errors anywhere leave the running set as it is."""
+        async with self._reloading:
+            started = time.monotonic()
+            loaded, problems = await self._loop.run_in_executor(
+                None, configuration.load, self._loaded.settings.path
+            )
+            texts = [str(problem) for problem in problems]
+            tls = self._tls
+            if loaded is not None:
+                try:
+                    tls = await self._loop.run_in_executor(None, _tls, loaded.settings)
+                    await self._loop.run_in_executor(None, _check_store, loaded.settings.store)
+                except (CertificateFault, StoreError) as error:
+                    texts.append(str(error))
+                    loaded = None
+            if loaded is None:
+                self._refused = texts
+                log.error("reload refused, the running rules stay:\n%s", "\n".join(texts))
+                return {"ok": False, "problems": texts, "said": "Refused: the running rules stay."}
+            await self._exchange(loaded, tls)
+            said = f"Reloaded in {time.monotonic() - started:.2f} s: rules {loaded.ruleset.version}."
+            for text in texts:
+                log.warning("%s", text)
+            log.info("%s", said)
+            return {"ok": True, "problems": texts, "said": said}
+
+    async def _exchange(self, loaded: Configuration, tls: ssl.SSLContext | None) -> None:
+        """Put the new set in place of the old; calls decided before keep what they were told."""
+        if loaded.settings.listen != self._loaded.settings.listen:
+            log.warning("`listen` has changed: that takes a restart; the rest is reloaded")
+        await self._take_names(loaded.settings)
+        self.router.take(loaded)
+        self._take_headers(loaded)
+        self._tls = tls
+        for listener in self._streams:
+            listener.exchange_tls(tls)
+        self._loaded = loaded
+        self._refused = []
+        await self._loop.run_in_executor(None, configuration.keep_last_good, loaded, self._last_good)
+
+    async def _status(self) -> control.Answer:
+        return {
+            "ok": True,
+            "version": sipacr.__version__,
+            "pid": os.getpid(),
+            "since": datetime.datetime.fromtimestamp(self._started, datetime.UTC).isoformat(timespec="seconds"),
+            "listening": self._where(),
+            "rules": self._loaded.ruleset.version,
+            "refused_reload": self._refused,
+            "calls": self.front.counts["invites"],
+            "our_faults": self.front.counts["errors"],
+            "strangers": sum(sock.strangers for sock in (*self._udp, *self._streams)),
+            "connections": sum(len(listener.connections) for listener in self._streams),
+            "trouble": dict(self.router.loud.counts),
+        }
+
+    def _where(self) -> str:
+        return ", ".join(f"{bound.kind} {bound.host}:{bound.port}" for bound in self._listening)
+
+    def _beat(self) -> None:
+        """Tell the supervisor that the loop turns; when it is gone, there is nobody to start us again: stop."""
+        try:
+            os.write(self._heartbeat, b".")
+        except BrokenPipeError:
+            log.critical("the supervisor is gone: stopping")
+            self._stopped.set()
+            return
+        self._loop.call_later(_HEARTBEAT, self._beat)
+
+
+def _check_store(path: Path) -> None:
+    Database(path).close()
+
+
+def _own_addresses(listening: Iterable[Bound], public: str | None) -> Iterable[tuple[str, int]]:
+    """All that a Via of ours could say: where we listen, every local address for a wildcard, and the public one."""
+    for bound in listening:
+        hosts = local_addresses(bound.host) if bound.host in ("0.0.0.0", "::") else [bound.host]
+        for host in (*hosts, *([public] if public else [])):
+            yield host, bound.port
