@@ -12,6 +12,7 @@ _MODULES = {
     "init": "run",
     "run": "run",
     "reload": "run",
+    "status": "run",
     "probe": "run",
     "certs": "run",
     "check": "rules",
@@ -30,20 +31,20 @@ _MODULES = {
 def _commands(module: str) -> list[click.Command]:
     """What a module of ours offers, imported now."""
     if module == "run":
-        from sipacr.cli.run import COMMANDS as run
+        from sipacr.cli import run
 
-        return run
+        return run.COMMANDS
     if module == "rules":
-        from sipacr.cli.rules import COMMANDS as rules
+        from sipacr.cli import rules
 
-        return rules
+        return rules.COMMANDS
     if module == "data":
-        from sipacr.cli.data import COMMANDS as data
+        from sipacr.cli import data
 
-        return data
-    from sipacr.cli.completion import COMMANDS as completion
+        return data.COMMANDS
+    from sipacr.cli import completion
 
-    return completion
+    return completion.COMMANDS
 
 
 class LazyGroup(click.Group):

@@ -18,22 +18,30 @@ if TYPE_CHECKING:
     from sipacr.settings import Settings
     from sipacr.store import Database
 
-YES, NO, MISCONFIGURED, STORE = 0, 1, 2, 3  # exit statuses
-
 _PLACES = ("sipacr.yaml", "sipacr/sipacr.yaml", "/etc/sipacr/sipacr.yaml")
 _DURATION = re.compile(r"(\d+)(s|m|h|d|w)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}  # seconds
 
 
+YES, NO, MISCONFIGURED, STORE = 0, 1, 2, 3  # exit statuses
+
+
 class Failure(click.ClickException):
     """Ends a command with one sentence on stderr, which says what to do, and an exit status."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int = NO) -> None:
         super().__init__(message)
-        self.exit_code = status
+        self.exit_code = status  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"sipacr: {self.message}", err=True, file=file)
+
+
+class Misconfigured(Failure):
+    """Usage, settings or input are wrong."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, MISCONFIGURED)
 
 
 def warn(message: str) -> None:
@@ -55,11 +63,11 @@ class Context:
             found = next((Path(place) for place in _PLACES if Path(place).exists()), None)
             if found is None:
                 places = ", ".join(_PLACES)
-                raise Failure(f"no settings found ({places}): name them with -c, or run: sipacr init", MISCONFIGURED)
+                raise Misconfigured(f"no settings found ({places}): name them with -c, or run: sipacr init")
             return found
         path = Path(self.config)
         if not path.exists():
-            raise Failure(f"{path} does not exist: correct -c or SIPACR_CONFIG, or run: sipacr init", MISCONFIGURED)
+            raise Misconfigured(f"{path} does not exist: correct -c or SIPACR_CONFIG, or run: sipacr init")
         return path / "sipacr.yaml" if path.is_dir() else path
 
     @cached_property

@@ -39,10 +39,11 @@ def first(db: sqlite_utils.Database) -> None:
             target TEXT,
             changed REAL NOT NULL,
             by TEXT NOT NULL,
-            PRIMARY KEY (list, prefix, number)
+            PRIMARY KEY (number, prefix, list)
         ) STRICT, WITHOUT ROWID
         """
     )
+    db.execute("CREATE INDEX list_prefixes ON list_entries (list, number) WHERE prefix = 1")
     db.execute(
         """
         CREATE TABLE shared_numbers (
