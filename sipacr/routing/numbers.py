@@ -60,7 +60,7 @@ class NumberPlan:
             raise ValueError(f'"{country}" is not an ISO 3166-1 country code such as PL or DE{hint}')
         metadata = _metadata(self.country)
         self._calling_code = str(metadata.country_code)
-        self._valid = _validity(_countries(int(self._calling_code)))
+        self._valid = validity(_countries(int(self._calling_code)))
         self._international_prefix = re.compile(metadata.international_prefix or "(?!)")
         self._trunk_prefix = metadata.national_prefix or ""
         # Poland and others gave up the 0 that people go on writing: where there is no prefix, a 0 is read as one.
@@ -194,7 +194,7 @@ def _metadata(country: str) -> PhoneMetadata:
     return metadata
 
 
-def _validity(countries: tuple[str, ...]) -> re.Pattern[str]:
+def validity(countries: tuple[str, ...]) -> re.Pattern[str]:
     """Matches the national part of every valid number of these countries, which share a calling code."""
     return re.compile("|".join(f"(?:{_region_pattern(country)})" for country in countries))
 
