@@ -83,6 +83,10 @@ class Mask:
             return True
         return self.sees_e164 == other.sees_e164 and _subsumes(mine, theirs)
 
+    def overlaps(self, other: "Mask") -> bool:
+        """Whether some text matches both, E.164 being taken for the raw text that it mostly is."""
+        return _overlap(self._shape, other._shape)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mask) and other.pattern == self.pattern
 
@@ -199,6 +203,28 @@ def _covers(mine: str | None, theirs: str | None) -> bool:
     if mine is None:
         return theirs is None or theirs in _DIGITS
     return mine == theirs
+
+
+def _meet(mine: str | None, theirs: str | None) -> bool:
+    """Whether one character can be both signs."""
+    return _covers(mine, theirs) or _covers(theirs, mine)
+
+
+def _overlap(mine: _Shape, theirs: _Shape) -> bool:
+    """Whether the languages have a text in common."""
+    if (mine.open_left and theirs.open_right) or (mine.open_right and theirs.open_left):
+        return True  # one text after the other
+    short, long = sorted((mine, theirs), key=lambda shape: len(shape.body))
+    length, more = len(short.body), len(long.body) - len(short.body)
+    if more and not short.open_left and not short.open_right:
+        return False
+    if short.open_left and short.open_right:
+        starts = range(more + 1)
+    elif short.open_left or (not short.open_right and long.open_left):
+        starts = range(more, more + 1)
+    else:
+        starts = range(1)
+    return any(all(map(_meet, short.body, long.body[start : start + length])) for start in starts)
 
 
 def _subsumes(mine: _Shape, theirs: _Shape) -> bool:
