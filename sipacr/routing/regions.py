@@ -105,26 +105,27 @@ class Regions:
 def normalise_code(text: str) -> str:
     """The current ISO 3166-1 or 3166-2 code that `text` means.
 
-    It differs from `text` in upper case where that is an older code, which deserves a warning. Raises ValueError, with the likeliest code, if there is no such code. Subdivisions of countries for which there are
-    no built-in data are accepted by their form: a pack may bring them.
+    It differs from `text` in upper case where that is an older code, which deserves a warning. Raises ValueError, with
+    the likeliest code, if there is no such code. Subdivisions of countries for which there are no built-in data are
+    accepted by their form: a pack may bring them.
     """
     code = text.strip().upper()
     form = _CODE.fullmatch(code)
     if form is None:
-        raise ValueError(f'"{text}" is no region: write ISO 3166 codes such as PL or PL-14{_likeliest(code, "")}')
+        raise ValueError(f'"{text}" is no region: write ISO 3166 codes such as PL or PL-14{_of_name(code)}')
     country, subdivision = form[1], form[2]
     current, old = _subdivisions()
     if subdivision is None:
         country = _OLD_COUNTRIES.get(country, country)
         if country not in _countries():
-            raise ValueError(f'"{text}" is no country of ISO 3166-1{_likeliest(code, "")}')
+            raise ValueError(f'"{text}" is no country of ISO 3166-1')
         return country
     if code in current:
         return code
     if code in old:
         return old[code]
     if country not in _countries() or any(known.startswith(country) for known in current):
-        raise ValueError(f'"{text}" is no subdivision of ISO 3166-2{_likeliest(code, country)}')
+        raise ValueError(f'"{text}" is no subdivision of ISO 3166-2{_of_country(code, country)}')
     return code
 
 
@@ -221,16 +222,20 @@ def _codes(text: str) -> Codes:
 _normalised = cache(normalise_code)  # a pack of 100,000 rows names some eighty codes
 
 
-def _likeliest(code: str, country: str) -> str:
-    """What was probably meant: a code or a name, of this country if there is anything of it."""
-    current, _ = _subdivisions()
-    known = {found: found for found in (*current, *_countries())} | {
-        name.upper(): found for found, name in current.items()
-    }
-    close = difflib.get_close_matches(
-        code, [word for word in known if known[word].startswith(country)], n=1, cutoff=0.7
-    )
-    return f"; did you mean {known[close[0]]}?" if close else ""
+def _of_name(text: str) -> str:
+    """The code whose name was written instead of it, for a message."""
+    named = {name.upper(): code for code, name in _subdivisions()[0].items()}
+    close = difflib.get_close_matches(text, named, n=1, cutoff=0.7)
+    return f"; did you mean {named[close[0]]}?" if close else ""
+
+
+def _of_country(wrong: str, country: str) -> str:
+    """The likeliest code of a country, or all of them if they are few, for a message."""
+    codes = [code for code in _subdivisions()[0] if code.startswith(country)]
+    close = difflib.get_close_matches(wrong, codes, n=1, cutoff=0.7)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; those of {country} are {', '.join(codes)}" if 0 < len(codes) < 30 else ""
 
 
 @cache
