@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
 
@@ -23,7 +22,7 @@ from sipacr.rulefile.network import (
     is_address,
     split_port,
 )
-from sipacr.rulefile.problems import Problem, has_errors, in_file_order, suggestion
+from sipacr.rulefile.problems import Problem, has_errors, in_file_order
 from sipacr.rulefile.shape import (
     Context,
     Flag,
@@ -33,6 +32,7 @@ from sipacr.rulefile.shape import (
     Named,
     PeerName,
     Shape,
+    TimeZone,
     context_of,
     one_of,
     read_line,
@@ -109,18 +109,6 @@ def read_country(node: Node) -> NumberPlan:
     return NumberPlan.of(read_text(node, "a country such as PL"))
 
 
-def read_timezone(node: Node) -> str:
-    """An IANA name."""
-    text = read_text(node, "a time zone such as Europe/Warsaw")
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(
-            f'"{text}" is not an IANA time zone such as Europe/Warsaw{suggestion(text, sorted(available_timezones()))}'
-        ) from None
-    return str(text)
-
-
 def read_mask_text(node: Node) -> str:
     text = read_line(node)
     Mask(text)
@@ -151,7 +139,6 @@ _NUMBER = WithJsonSchema({"type": ["string", "integer"]})
 Country = Annotated[
     NumberPlan, PlainValidator(read_country), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2}$"})
 ]
-TimeZone = Annotated[str, PlainValidator(read_timezone), _TEXT]
 FilePath = Annotated[Path, PlainValidator(read_path), _TEXT]
 ExistingFile = Annotated[Path, PlainValidator(read_existing_file), _TEXT]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     BaseModel,
@@ -70,6 +71,10 @@ class Context:
 
     def warn(self, node: Node, message: str) -> None:
         self._say(node, message, "warning")
+
+    def lacks(self, node: Mapping | Sequence, message: str) -> None:
+        """Something is missing in this mapping or list: said at its key."""
+        self.error(node.under or node, message)
 
     def error_at_top(self, message: str) -> None:
         """Of the file as a whole."""
@@ -165,6 +170,18 @@ def read_positive_duration(node: Node) -> float:
     return seconds
 
 
+def read_timezone(node: Node) -> str:
+    """An IANA name."""
+    text = read_text(node, "a time zone such as Europe/Warsaw")
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(
+            f'"{text}" is not an IANA time zone such as Europe/Warsaw{suggestion(text, sorted(available_timezones()))}'
+        ) from None
+    return str(text)
+
+
 def whole(lowest: int, highest: int, what: str) -> Callable[[Node], int]:
     """Reads a whole number within bounds."""
 
@@ -217,6 +234,7 @@ Name = Annotated[Text, PlainValidator(read_name), WithJsonSchema(dict(_SCALAR))]
 PeerName = Annotated[Text, PlainValidator(refers("peer")), WithJsonSchema(dict(_SCALAR))]
 AnyText = Annotated[Text, PlainValidator(read_text), WithJsonSchema(dict(_SCALAR))]
 Flag = Annotated[bool, PlainValidator(read_flag), WithJsonSchema({"type": "boolean"})]
+TimeZone = Annotated[str, PlainValidator(read_timezone), WithJsonSchema({"type": "string"})]
 _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"})
 Duration = Annotated[float, PlainValidator(read_duration), _DURATION_SCHEMA]
 PositiveDuration = Annotated[float, PlainValidator(read_positive_duration), _DURATION_SCHEMA]
@@ -238,7 +256,7 @@ def _list_only(node: Any) -> Any:
     raise ValueError(f"a list is expected here, not {describe(node)}; write it with dashes or in [ ]")
 
 
-def _map_only(node: Any) -> Any:
+def map_only(node: Any) -> Any:
     if isinstance(node, Mapping):
         return _not_empty(node)
     read_missing(node)
@@ -267,7 +285,7 @@ class _OneOrMany:
 
 Many = Annotated[list[T], BeforeValidator(_as_list), _OneOrMany()]
 Listed = Annotated[list[T], BeforeValidator(_list_only)]
-Named = Annotated[dict[Name, T], BeforeValidator(_map_only)]
+Named = Annotated[dict[Name, T], BeforeValidator(map_only)]
 
 
 class _Checked(dict[str, Node]):
@@ -291,7 +309,7 @@ class Shape(BaseModel):
         return self._node
 
     @classmethod
-    def keys(cls) -> tuple[str, ...]:
+    def known_keys(cls) -> tuple[str, ...]:
         """The keys that may be written."""
         known = cls.__dict__.get("_keys")
         if known is None:
@@ -314,7 +332,7 @@ class Shape(BaseModel):
         if not node and not cls.may_be_empty:
             raise EmptyError
         context = context_of(info)
-        known = cls.keys()
+        known = cls.known_keys()
         strange = [key for key in node.names() if key not in known]
         for key in strange:
             hint = cls.elsewhere.get(key)

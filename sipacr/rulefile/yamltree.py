@@ -36,10 +36,11 @@ class Text(str):
 class Mapping(dict[str, "Node"]):
     """Its keys are Text too, which `key` tells the type checker."""
 
-    __slots__ = ("column", "line")
+    __slots__ = ("column", "line", "under")
 
     line: int
     column: int
+    under: Text | None  # the key whose value this is; None in a list and at the top
 
     def key(self, name: str) -> Text:
         """The key `name` with its position. Raises KeyError if it is not there."""
@@ -54,10 +55,11 @@ class Mapping(dict[str, "Node"]):
 
 
 class Sequence(list["Node"]):
-    __slots__ = ("column", "line")
+    __slots__ = ("column", "line", "under")
 
     line: int
     column: int
+    under: Text | None  # as in Mapping
 
 
 Node = Text | Mapping | Sequence
@@ -204,6 +206,7 @@ class _Builder:
     def open(self, event: Any, line: int, column: int) -> bool:
         node: Mapping | Sequence = Mapping() if type(event) is yaml.MappingStartEvent else Sequence()
         node.line, node.column = line, column
+        node.under = self.stack[-1].key if self.stack else None
         if event.tag not in (None, "!"):
             self.report(Finding(line, column, f'"{_short(event.tag)}" is a YAML tag; leave it out'))
         if len(self.stack) >= MAX_DEPTH:
