@@ -2,7 +2,7 @@
 
 from sipacr.sip.recent import LIFETIME, Recent
 
-ONE = (b"call-1", "tag", b"1")
+ONE = (b"call-1", "tag", 1)
 
 
 def test_the_same_branch_is_no_merge_and_another_is() -> None:
@@ -23,4 +23,4 @@ def test_after_its_lifetime_it_is_a_new_request() -> None:
 
 def test_a_full_table_forgets_and_never_mistakes() -> None:
     recent = Recent(16)
-    assert not any(recent.note((b"%d" % i, "", b"1"), "a", 100) for i in range(1000))
+    assert not any(recent.note((b"%d" % i, "", 1), "a", 100) for i in range(1000))

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
-from sipacr.sip.scan import Head
+from sipacr.sip.scan import CALL_ID, CSEQ, FROM, RECORD_ROUTE, TO, VIA, Head
 
 REASONS = {
     200: b"OK", 302: b"Moved Temporarily",
@@ -28,6 +28,9 @@ REASONS = {
 }  # fmt: skip
 
 _SENT_BY = re.compile(rb"\s(\[[^\]]*\]|[^\s:;]+)(?:\s*:\s*(\d{1,5}))?\s*$")
+
+# One value with nothing to complete: if it came from where it says, it goes back as it is.
+_PLAIN = re.compile(rb" SIP/2\.0/[A-Z]+ ([0-9A-Za-z.-]+)(?::([1-9]\d{3}))?;branch=[A-Za-z0-9._-]+")
 
 
 class Verdict(NamedTuple):
@@ -71,6 +74,9 @@ def stamp_via(value: bytes, host: bytes, port: int) -> tuple[bytes, int]:
 
     `maddr` is left standing and not obeyed: an answer never goes to a third host.
     """
+    plain = _PLAIN.fullmatch(value)
+    if plain is not None and plain[1] == host:
+        return value, int(plain[2] or 5060)
     end = _first_value_end(value)
     parts = value[:end].split(b";")
     found = _SENT_BY.search(parts[0])
@@ -112,16 +118,20 @@ def _first_value_end(value: bytes) -> int:
 
 def answer(head: Head, verdict: Verdict, to_tag: bytes, host: bytes, port: int) -> Reply:
     """The whole response to `head`, which came from `host` and `port`. An empty `to_tag` adds none (there is one)."""
-    via, answer_port = stamp_via(head.vias[0], host, port)
-    more = b""
-    if len(head.vias) > 1 or head.record_routes:
-        more = _lines(b"Via", head.vias[1:]) + _lines(b"Record-Route", head.record_routes)
-    data = b"SIP/2.0 %b\r\nVia: %b\r\n%bFrom: %b\r\nTo: %b%b\r\nCall-ID: %b\r\nCSeq: %b\r\n%bContent-Length: 0\r\n\r\n" % (
-        verdict.status, via, more, head.from_, head.to, b";tag=" + to_tag if to_tag else b"", head.call_id, head.cseq,
+    _, via, from_, to, call_id, cseq, record_route, *_ = head.values
+    if record_route is None and type(via) is bytes:
+        more = b""
+    else:
+        more = _lines(b"Via", head.all(VIA)[1:]) + _lines(b"Record-Route", head.all(RECORD_ROUTE))
+    if not (type(from_) is type(to) is type(call_id) is type(cseq) is bytes):  # one stands twice: the 400 to it has the first
+        from_, to, call_id, cseq = head.one(FROM), head.one(TO), head.one(CALL_ID), head.one(CSEQ)
+    stamped, answer_port = stamp_via(via if type(via) is bytes else head.one(VIA), host, port)
+    data = b"SIP/2.0 %b\r\nVia:%b\r\n%bFrom:%b\r\nTo:%b%b\r\nCall-ID:%b\r\nCSeq:%b\r\n%bContent-Length: 0\r\n\r\n" % (
+        verdict.status, stamped, more, from_, to.rstrip(), b";tag=" + to_tag if to_tag else b"", call_id, cseq,
         verdict.headers,
     )  # fmt: skip
     return Reply(data, answer_port)
 
 
 def _lines(name: bytes, values: Sequence[bytes]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % (name, value) for value in values)
+    return b"".join(b"%b:%b\r\n" % (name, value) for value in values)

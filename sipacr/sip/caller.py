@@ -1,15 +1,18 @@
 """From a parsed INVITE to the facts that rules ask for: who calls, what was dialled, is the caller anonymous."""
 
+from collections.abc import Mapping, Sequence
+
 from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Number, Request
 from sipacr.sip.message import Message, Parser
-from sipacr.sip.scan import Head
+from sipacr.sip.scan import CALL_ID, MAX_FORWARDS, Head
 
 # Headers that are read whatever the rules name.
 IDENTITY = ("p-asserted-identity", "remote-party-id", "privacy")
 
 _ANONYMOUS_USERS = frozenset({"", "anonymous", "unavailable", "restricted", "unknown"})
 _NOBODY = Number("", "", None)
+_NOTHING: dict[str, list[str]] = {}
 
 
 def is_anonymous(user: str, host: str) -> bool:
@@ -17,33 +20,36 @@ def is_anonymous(user: str, host: str) -> bool:
     return user.lower() in _ANONYMOUS_USERS or host.lower() == "anonymous.invalid"
 
 
-def identity(head: Head, message: Message, peer: Peer, parser: Parser) -> tuple[str, str]:
+Kept = Mapping[str, Sequence[str]]  # lower-case header name -> values
+
+
+def identity(kept: Kept, message: Message, peer: Peer, parser: Parser) -> tuple[str, str]:
     """User and host of the caller: from a trusted peer P-Asserted-Identity (RFC 3325), else Remote-Party-ID; else From."""
-    if peer.trusted and head.kept:
+    if peer.trusted and kept:
         for name in IDENTITY[:2]:
-            for value in head.kept.get(name, ()):
+            for value in kept.get(name, ()):
                 found = parser.address(value)
                 if found is not None:
                     return found
     return message.from_user, message.from_host
 
 
-def wants_privacy(head: Head) -> bool:
+def wants_privacy(kept: Kept) -> bool:
     """Whether Privacy asks to hide the caller (RFC 3323 4.2, RFC 3325 9.3): `id` or `user`, from anyone."""
-    for value in head.kept.get("privacy", ()):
+    for value in kept.get("privacy", ()):
         if {part.strip().lower() for part in value.replace(",", ";").split(";")} & {"id", "user"}:
             return True
     return False
 
 
-def dialled(head: Head, message: Message, peer: Peer, parser: Parser) -> str:
+def dialled(kept: Kept, message: Message, peer: Peer, parser: Parser) -> str:
     """The user part that was dialled: of the Request-URI, unless the peer says that it stands elsewhere."""
     where = peer.dialled_from
     if where == "request-uri":
         return message.user
     if where == "to":
         return parser.to_user()
-    for value in head.kept.get(where.lower(), ()):
+    for value in kept.get(where.lower(), ()):
         found = parser.address(value)
         if found is not None:
             return found[0]
@@ -54,18 +60,18 @@ def dialled(head: Head, message: Message, peer: Peer, parser: Parser) -> str:
 
 def facts(head: Head, message: Message, peer: Peer, parser: Parser) -> Request:
     """The facts of one INVITE. Reads the parser's buffer, so it must come before the next message is parsed."""
-    target = dialled(head, message, peer, parser)
-    user, host = identity(head, message, peer, parser)
-    kept = head.kept
-    anonymous = is_anonymous(user, host) or ("privacy" in kept and wants_privacy(head))
+    kept = head.kept if any(head.values[MAX_FORWARDS + 1 :]) else _NOTHING
+    target = message.user if peer.dialled_from == "request-uri" else dialled(kept, message, peer, parser)
+    user, host = identity(kept, message, peer, parser) if kept else (message.from_user, message.from_host)
+    anonymous = is_anonymous(user, host) or ("privacy" in kept and wants_privacy(kept))
     plan = peer.plan
     return Request(
-        caller=_NOBODY if anonymous else plan.read(user),
-        dialled=plan.read(target),
-        peer=peer.name,
-        anonymous=anonymous,
-        headers=kept,
-        call_id=head.call_id.decode("utf-8", "replace"),
-        from_tag=message.from_tag,
-        cseq=int(head.cseq.split(None, 1)[0]),
+        _NOBODY if anonymous else plan.read(user),
+        plan.read(target),
+        peer.name,
+        anonymous,
+        kept,
+        head.one(CALL_ID).strip().decode("utf-8", "replace"),
+        message.from_tag,
+        message.cseq,
     )

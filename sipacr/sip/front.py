@@ -6,8 +6,7 @@ also by a router that was restarted in between.
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from hashlib import blake2b
+from collections.abc import Callable, Hashable, Iterable
 
 from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Request
@@ -15,8 +14,8 @@ from sipacr.sip import gate
 from sipacr.sip.answer import Reply, Verdict, answer, header, sent_by, status
 from sipacr.sip.caller import facts
 from sipacr.sip.message import Message, Parser, entities
-from sipacr.sip.recent import LIFETIME, Recent
-from sipacr.sip.scan import Head, Scanner, datagram
+from sipacr.sip.recent import LIFETIME, Recent, Same
+from sipacr.sip.scan import CALL_ID, VIA, Head, Scanner, datagram
 from sipacr.sip.stun import binding_response
 
 log = logging.getLogger("sipacr.sip")
@@ -49,8 +48,8 @@ class Front:
         self._secret = secret
         self._clock = clock
         self._recent = Recent()
-        self._kept: dict[tuple[object, ...], Verdict] = {}
-        self._kept_until: deque[tuple[float, tuple[object, ...]]] = deque()
+        self._kept: dict[tuple[Same, str], Verdict] = {}
+        self._kept_until: deque[tuple[float, tuple[Same, str]]] = deque()
         self.scanner = Scanner()
         self._own: frozenset[tuple[bytes, int]] = frozenset()
         self._own_texts: tuple[bytes, ...] = ()
@@ -83,37 +82,35 @@ class Front:
             return answer(head, verdict, to_tag, host, port)
         except Exception:
             self._loud(head)
-            return answer(head, Verdict(status(500)), self._tag(head, ""), host, port)
+            return answer(head, Verdict(status(500)), self._tag(head.text), host, port)
 
     def refuse(self, head: Head, verdict: Verdict, host: bytes, port: int) -> Reply | None:
         """Refuse a message whose head alone is known: it is too long, or where it ends cannot be told."""
-        return answer(head, verdict, self._tag(head, ""), host, port) if _expects_answer(head) else None
+        return answer(head, verdict, self._tag(head.text), host, port) if _expects_answer(head) else None
 
     def _loud(self, head: Head) -> None:
         self.counts["errors"] += 1
-        log.exception("%s: our fault, the request was not understood", head.call_id.decode("utf-8", "replace"))
+        log.exception("%s: our fault, the request was not understood", head.one(CALL_ID).strip().decode("utf-8", "replace"))
 
     def _verdict(self, head: Head, method: bytes, peer: Peer) -> tuple[Verdict, bytes]:
         """What to answer, and the To tag to add (empty if the request has one)."""
-        if head.fault:
-            return Verdict(status(400, head.fault)), self._tag(head, "")
-        refused = gate.start_line(head)
+        refused = Verdict(status(400, head.fault)) if head.fault else gate.start_line(head)
         if refused:
-            return refused, self._tag(head, "")
-        message = self._parser.parse(head.text)
+            return refused, self._tag(head.text)
+        message = self._parser.parse(head)
         refused = gate.syntax(head, method, message)
         if refused or message is None:
-            return refused or Verdict(status(400)), self._tag(head, "")
-        to_tag = b"" if message.to_tag else self._tag(head, message.branch)
+            return refused or Verdict(status(400)), self._tag(head.text)
+        same: Same = (head.one(CALL_ID).strip(), message.from_tag, message.cseq)
+        # The same tag for the same request, another for every other (8.2.7, 19.3); its CANCEL shares it.
+        to_tag = b"" if message.to_tag else self._tag((same, message.branch))
         refused = gate.semantics(method, message) or self._loop(head)
         if refused:
             return refused, to_tag
-        return self._answer(head, method, message, peer), to_tag
+        return self._answer(head, method, same, message, peer), to_tag
 
-    def _answer(self, head: Head, method: bytes, message: Message, peer: Peer) -> Verdict:
+    def _answer(self, head: Head, method: bytes, same: Same, message: Message, peer: Peer) -> Verdict:
         now = self._clock()
-        number = head.cseq.split(None, 1)[0].lstrip(b"0")
-        same = (head.call_id, message.from_tag, number)
         if method == b"CANCEL":
             return Verdict(status(200 if self._recent.holds(same, message.branch, int(now)) else 481))
         if method == b"OPTIONS":
@@ -121,10 +118,9 @@ class Front:
         if self._recent.note(same, message.branch, int(now)):
             return Verdict(status(482, b"Merged Request"))
         self.counts["invites"] += 1
-        key = (*same, message.branch)
         if self._kept:
             self._forget(now)
-            kept = self._kept.get(key)
+            kept = self._kept.get((same, message.branch))
             if kept is not None:
                 return kept
         try:
@@ -134,8 +130,8 @@ class Front:
             return self._fallback(peer)
         verdict = self._route(request, peer)
         if verdict.keep:
-            self._kept[key] = verdict
-            self._kept_until.append((now + LIFETIME, key))
+            self._kept[same, message.branch] = verdict
+            self._kept_until.append((now + LIFETIME, (same, message.branch)))
         return verdict
 
     def _forget(self, now: float) -> None:
@@ -145,18 +141,22 @@ class Front:
 
     def _loop(self, head: Head) -> Verdict | None:
         """A Via of our own: the request has been here (RFC 3261 16.3). No request that we answer carries one."""
-        for via in head.vias:
+        via = head.values[VIA]
+        for value in via if isinstance(via, list) else (via or b"",):
             for own in self._own_texts:
-                if own in via and not self._own.isdisjoint(sent_by(value) for value in entities(via.decode("latin-1"))):
+                if own in value and self._is_own(value):
                     return Verdict(status(482))
         return None
 
-    def _tag(self, head: Head, branch: str) -> bytes:
-        """The same tag for the same request, another for every other (RFC 3261 8.2.7, 19.3); its CANCEL shares it."""
-        seed = b"\0".join((head.call_id, head.from_, head.cseq.split(None, 1)[0] if head.cseq else b"", branch.encode()))
-        return blake2b(seed, digest_size=8, key=self._secret).hexdigest().encode()
+    def _is_own(self, value: bytes) -> bool:
+        return not self._own.isdisjoint(sent_by(each) for each in entities(value.decode("latin-1")))
+
+    def _tag(self, of: Hashable) -> bytes:
+        """A To tag. Python's hash of bytes is keyed with a secret of the process, which a fork inherits: the router
+        that takes over after a crash makes the same tags."""
+        return b"%016x" % (hash((self._secret, of)) & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def _expects_answer(head: Head) -> bool:
     """Not a response, not an ACK, and with all that an answer is made of."""
-    return head.answerable and not head.text.startswith(b"SIP/") and gate.method_of(head) != b"ACK"
+    return head.answerable and head.text[:4] != b"SIP/" and gate.method_of(head) != b"ACK"

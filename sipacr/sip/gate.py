@@ -18,8 +18,8 @@ ALLOW_LINE = b"Allow: " + ALLOW + b"\r\n"
 _START = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+ ([A-Za-z][A-Za-z0-9+.-]*):[^ ]* SIP/2\.0\r\n")
 _SCHEME = re.compile(rb"[^ ]+ +([A-Za-z][A-Za-z0-9+.-]*):[^\r\n]* SIP/2\.0\r\n")
 _VERSION = re.compile(rb"[^\r\n]* SIP/(\d+)\.(\d+)[ \t]*\r\n")
-_CSEQ = re.compile(rb"0*(\d{1,10})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)")
 _MAX_CSEQ = 2**31 - 1
+_COOKIE = "z9hg4bk"
 _SCHEMES = frozenset({b"sip", b"sips", b"tel"})
 
 
@@ -52,17 +52,16 @@ def syntax(head: Head, method: bytes, message: Message | None) -> Verdict | None
         return Verdict(status(400, b"Bad Request Line"))
     if message.error:
         return Verdict(status(400, b"Bad " + message.error.encode("ascii", "replace")))
-    cseq = _CSEQ.fullmatch(head.cseq)
-    if cseq is None or int(cseq[1]) > _MAX_CSEQ:
+    if not 0 <= message.cseq <= _MAX_CSEQ:
         return Verdict(status(400, b"Bad CSeq"))
-    if cseq[2] != method:
+    if message.cseq_method != method:
         return Verdict(status(400, b"CSeq Method Differs From Request"))
-    if message.branch.lower() == "z9hg4bk":
+    if len(message.branch) == len(_COOKIE) and message.branch.lower() == _COOKIE:
         return Verdict(status(400, b"Empty Branch"))
     if message.max_forwards > 255:
         return Verdict(status(400, b"Bad Max-Forwards"))
-    uri = head.text[len(method) + 1 : head.text.find(b" ", len(method) + 1)]
-    if b"?" in uri.rpartition(b"@")[2]:
+    line = head.text[: head.text.find(b"\r\n")]
+    if b"?" in line and b"?" in line.rpartition(b"@")[2]:
         return Verdict(status(400, b"Headers in Request-URI"))  # RFC 3261 19.1.1
     return None
 

@@ -8,6 +8,8 @@ from array import array
 
 LIFETIME = 32  # seconds: 64*T1, as long as a retransmission can come
 
+Same = tuple[bytes, str, int]  # Call-ID, From tag, CSeq number
+
 
 class Recent:
     """Hashes of (Call-ID, From tag, CSeq) with the hash of the branch that came first."""
@@ -19,7 +21,7 @@ class Recent:
         self._branch = array("q", bytes(8 * slots))
         self._second = array("i", bytes(4 * slots))
 
-    def note(self, request: tuple[bytes, str, bytes], branch: str, now: int) -> bool:
+    def note(self, request: Same, branch: str, now: int) -> bool:
         """Note a request; True if the same one came within 32 s on another branch, which makes this one merged."""
         key = hash(request)
         slot = key & self._mask
@@ -30,7 +32,7 @@ class Recent:
         self._second[slot] = now
         return False
 
-    def holds(self, request: tuple[bytes, str, bytes], branch: str, now: int) -> bool:
+    def holds(self, request: Same, branch: str, now: int) -> bool:
         """Whether this very request came within 32 s on this branch."""
         key = hash(request)
         slot = key & self._mask

@@ -7,7 +7,8 @@ and streams cut messages alike, and it keeps the raw values, so that an answer e
 import re
 from collections.abc import Iterable
 
-VIA, FROM, TO, CALL_ID, CSEQ, RECORD_ROUTE, CONTENT_LENGTH, CONTENT_TYPE, MAX_FORWARDS, KEPT = range(1, 11)
+# Places in `Head.values`. Headers that somebody asked for come behind them.
+OTHER, VIA, FROM, TO, CALL_ID, CSEQ, RECORD_ROUTE, CONTENT_LENGTH, CONTENT_TYPE, MAX_FORWARDS = range(10)
 
 _NAMES = {
     b"via": VIA, b"v": VIA,
@@ -21,125 +22,134 @@ _NAMES = {
     b"max-forwards": MAX_FORWARDS,
 }  # fmt: skip
 _LONG_NAMES = {b"s": b"subject", b"k": b"supported", b"m": b"contact", b"e": b"content-encoding", b"y": b"identity"}
+_ONCE = {FROM: b"From", TO: b"To", CALL_ID: b"Call-ID", CSEQ: b"CSeq", CONTENT_LENGTH: b"Content-Length",
+         CONTENT_TYPE: b"Content-Type", MAX_FORWARDS: b"Max-Forwards"}  # fmt: skip
 _SPELLINGS = 512  # remembered spellings of header names; more would be a sender who varies them on purpose
 _FOLD = re.compile(rb"\r\n[ \t]+")
 
+Value = bytes | list[bytes] | None
+
 
 class Head:
-    """What `Scanner.scan` found. `fault` is the 400's reason phrase if the message is not whole."""
+    """What `Scanner.scan` found. Values are as they stand behind the colon, white space included."""
 
-    __slots__ = (
-        "body", "call_id", "content_length", "cseq", "fault", "from_", "kept", "max_forwards", "record_routes", "text",
-        "to", "typed", "vias",
-    )  # fmt: skip
+    __slots__ = ("body", "content_length", "fault", "kept_names", "text", "values")
 
-    def __init__(self) -> None:
-        self.text = b""  # start line and headers, unfolded, with the empty line
-        self.vias: list[bytes] = []
-        self.from_ = b""
-        self.to = b""
-        self.call_id = b""
-        self.cseq = b""
-        self.max_forwards = b""
-        self.record_routes: list[bytes] = []
+    def __init__(self, text: bytes, values: list[Value], kept_names: tuple[str, ...]) -> None:
+        self.text = text  # start line and headers, unfolded, with the empty line
+        self.values = values
+        self.kept_names = kept_names
         self.content_length = -1  # -1: no such header
-        self.typed = False  # has a Content-Type
-        self.kept: dict[str, list[str]] = {}  # the headers that were asked for, lower-case names
         self.body = b""
-        self.fault: bytes | None = None
+        self.fault: bytes | None = None  # the reason phrase of the 400, if the message is not whole
+
+    def one(self, place: int) -> bytes:
+        """The value of a header that may stand once (the first, if it stands more often); empty if there is none."""
+        value = self.values[place]
+        return value[0] if isinstance(value, list) else value or b""
+
+    def all(self, place: int) -> list[bytes]:
+        """All values of a header that may be repeated, in order."""
+        value = self.values[place]
+        return value if isinstance(value, list) else [value] if value is not None else []
+
+    @property
+    def kept(self) -> dict[str, list[str]]:
+        """The headers that were asked for: lower-case name -> values."""
+        found: dict[str, list[str]] = {}
+        for place, name in enumerate(self.kept_names, MAX_FORWARDS + 1):
+            values = self.all(place)
+            if values:
+                found[name] = [value.strip().decode("utf-8", "replace") for value in values]
+        return found
 
     @property
     def answerable(self) -> bool:
         """Whether there is enough to put an answer together (RFC 3261 8.2.6.2)."""
-        return bool(self.vias and self.from_ and self.to and self.call_id and self.cseq)
+        _, via, from_, to, call_id, cseq, *_ = self.values
+        return bool(via and from_ and to and call_id and cseq)
 
 
 class Scanner:
     """Reads heads. `keep` names the further headers whose values somebody wants (any case)."""
 
     def __init__(self, keep: Iterable[str] = ()) -> None:
-        self._keep = {name.lower().encode() for name in keep}
-        self._kinds: dict[bytes, tuple[int, str]] = {}
+        self._kept_names = tuple(dict.fromkeys(name.lower() for name in keep))
+        self._places = _NAMES | {
+            name.encode(): place for place, name in enumerate(self._kept_names, MAX_FORWARDS + 1)
+        }
+        self._spelled = dict(self._places)
+        self._empty: list[Value] = [None] * (MAX_FORWARDS + 1 + len(self._kept_names))
 
-    def _kind(self, spelled: bytes) -> tuple[int, str]:
+    def _place(self, spelled: bytes) -> int:
         name = spelled.rstrip(b" \t").lower()
-        kind = _NAMES.get(name, 0)
-        name = _LONG_NAMES.get(name, name)
-        found = (kind, "") if kind else (KEPT if name in self._keep else 0, name.decode("latin-1"))
-        if len(self._kinds) < _SPELLINGS:
-            self._kinds[spelled] = found
-        return found
+        place = self._places.get(_LONG_NAMES.get(name, name), OTHER)
+        if len(self._spelled) < _SPELLINGS:
+            self._spelled[spelled] = place
+        return place
 
     def scan(self, text: bytes) -> Head:
         """Read a head that ends with its empty line. The first fault is kept, the rest is still read for the answer."""
-        head = Head()
+        fault = None
+        if b"\r\n " in text or b"\r\n\t" in text:
+            text = _FOLD.sub(b" ", text)
         lines = text.split(b"\r\n")
         breaks = len(lines) - 1
         if text.count(b"\n") != breaks or text.count(b"\r") != breaks:
-            head.fault = b"Bare CR or LF in Header"
-        if b"\r\n " in text or b"\r\n\t" in text:
-            text = _FOLD.sub(b" ", text)
-            lines = text.split(b"\r\n")
-        head.text = text
-        kinds = self._kinds
-        for line in lines[1:-2]:
-            colon = line.find(b":")
-            if colon < 0:
-                head.fault = head.fault or b"Header Without Colon"
-                continue
-            kind, name = kinds.get(line[:colon]) or self._kind(line[:colon])
-            if kind:
-                self._take(head, kind, name, line[colon + 1 :].strip(b" \t"))
+            fault = b"Bare CR or LF in Header"
+        values = self._empty.copy()
+        spelled = self._spelled
+        del lines[0], lines[-2:]
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            place = spelled.get(name)
+            if place is None:
+                if not colon:
+                    fault = fault or b"Header Without Colon"
+                    continue
+                place = self._place(name)
+            if place:
+                if values[place] is None:
+                    values[place] = value
+                else:
+                    fault = _again(values, place, value) or fault
+        head = Head(text, values, self._kept_names)
+        length = values[CONTENT_LENGTH]
+        if length is not None:
+            number = head.one(CONTENT_LENGTH).strip()
+            if number.isdigit() and len(number) <= 9:
+                head.content_length = int(number)
+            else:
+                fault = fault or b"Bad Content-Length"
+        head.fault = fault
         return head
 
-    @staticmethod
-    def _take(head: Head, kind: int, name: str, value: bytes) -> None:
-        if kind == VIA:
-            head.vias.append(value)
-        elif kind == KEPT:
-            head.kept.setdefault(name, []).append(value.decode("utf-8", "replace"))
-        elif kind == CONTENT_LENGTH:
-            if head.content_length >= 0 or not value.isdigit() or len(value) > 9:
-                head.fault = head.fault or b"Bad Content-Length"
-            else:
-                head.content_length = int(value)
-        elif kind == FROM:
-            head.fault = head.fault or (b"Two From Headers" if head.from_ else None)
-            head.from_ = value
-        elif kind == TO:
-            head.fault = head.fault or (b"Two To Headers" if head.to else None)
-            head.to = value
-        elif kind == CALL_ID:
-            head.fault = head.fault or (b"Two Call-ID Headers" if head.call_id else None)
-            head.call_id = value
-        elif kind == CSEQ:
-            head.fault = head.fault or (b"Two CSeq Headers" if head.cseq else None)
-            head.cseq = value
-        elif kind == RECORD_ROUTE:
-            head.record_routes.append(value)
-        elif kind == MAX_FORWARDS:
-            head.fault = head.fault or (b"Two Max-Forwards Headers" if head.max_forwards else None)
-            head.max_forwards = value
-        elif kind == CONTENT_TYPE:
-            head.fault = head.fault or (b"Two Content-Type Headers" if head.typed else None)
-            head.typed = True
+
+def _again(values: list[Value], place: int, value: bytes) -> bytes | None:
+    """A further value of a header; the fault, if it may stand only once."""
+    before = values[place]
+    values[place] = [*before, value] if isinstance(before, list) else [before or b"", value]
+    return b"Two %b Headers" % _ONCE[place] if place in _ONCE else None
 
 
 def datagram(scanner: Scanner, data: bytes) -> Head:
     """The message in one datagram: what follows Content-Length is cut off, too little is a fault (RFC 3261 18.3)."""
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
+    end = data.find(b"\r\n\r\n") + 4
+    if end == 3:
         lines = data.replace(b"\r\n", b"\n").rstrip(b"\r\n").partition(b"\n\n")[0]
         head = scanner.scan(lines.replace(b"\n", b"\r\n") + b"\r\n\r\n")
         head.fault = head.fault or b"No Empty Line After Headers"
         return head
-    head = scanner.scan(data[: end + 4])
-    body = data[end + 4 :]
-    if head.content_length >= 0:
-        if len(body) < head.content_length:
-            head.fault = head.fault or b"Content-Length Exceeds Message"
-        body = body[: head.content_length]
-    head.body = body
-    if body and not head.typed:
-        head.fault = head.fault or b"Body Without Content-Type"
+    head = scanner.scan(data[:end])
+    length = head.content_length
+    if length >= 0 and len(data) - end < length:
+        head.fault = head.fault or b"Content-Length Exceeds Message"
+    head.body = data[end:] if length < 0 else data[end : end + length]
+    check_body(head)
     return head
+
+
+def check_body(head: Head) -> None:
+    """A body of no type means nothing (RFC 3261 20.15)."""
+    if head.body and head.values[CONTENT_TYPE] is None:
+        head.fault = head.fault or b"Body Without Content-Type"

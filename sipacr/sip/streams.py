@@ -13,7 +13,7 @@ from sipacr.routing.directory import Peer
 from sipacr.sip.answer import Reply, Verdict, status
 from sipacr.sip.front import Front
 from sipacr.sip.library import MAX_MESSAGE
-from sipacr.sip.scan import Head
+from sipacr.sip.scan import Head, check_body
 
 log = logging.getLogger("sipacr.sip")
 
@@ -89,12 +89,11 @@ class Connection(asyncio.Protocol):
         if self._head is None or len(buffer) < self._length:
             return False
         head, self._head = self._head, None
-        head.body = bytes(buffer[len(buffer[: self._length]) - head.content_length : self._length])
+        head.body = bytes(buffer[self._length - head.content_length : self._length])
         del buffer[: self._length]
         self._searched = 0
         self._stop_clock()
-        if head.body and not head.typed:
-            head.fault = b"Body Without Content-Type"
+        check_body(head)
         self._reply(self._listener.front.request(head, self._peer, self._host, self._port))
         return True
 

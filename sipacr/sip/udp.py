@@ -1,7 +1,8 @@
 """UDP in batches: one system call reads up to 32 datagrams, one sends the answers to them.
 
-One datagram per call cost 60-75 us a redirected call where batches cost 36-60. The buffers are made once; a datagram
-that does not fit into 64 kB does not exist.
+A datagram that comes alone is answered at once. While they come in a row the socket is not waited for but read every
+millisecond, as a network card does under load: waking up for each datagram costs more than answering it
+(benchmarks/README.md has the figures). The buffers are made once; a datagram that does not fit into 64 kB does not exist.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from sipacr.sip.library import ffi
 log = logging.getLogger("sipacr.sip")
 
 BATCH = 32
+_TICK = 0.001  # seconds between two reads while datagrams come in a row; the least that the loop's timers know
+_PATIENCE = 3  # empty reads before the loop is asked to wait again
 _SLOT = 65_536
 _NAME = 28  # bytes of a sockaddr_in6; a sockaddr_in has 16
 _WAITING = 4096  # answers that wait for room in the socket's buffer; beyond it the oldest go, as the network would
@@ -70,12 +73,17 @@ class UdpSocket:
         self._waiting: deque[tuple[bytes, bytes]] = deque(maxlen=_WAITING)
         self.strangers = 0
         self.dropped = 0
+        self._last_read = 0.0
+        self._empty = 0
+        self._timer: asyncio.TimerHandle | None = None
         loop.add_reader(self._fd, self._readable)
 
     def close(self) -> None:
         """Stop reading; what waits to be sent is dropped."""
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
+        if self._timer is not None:
+            self._timer.cancel()
         self._sock.close()
 
     def forget_sources(self) -> None:
@@ -83,10 +91,30 @@ class UdpSocket:
         self._known.clear()
 
     def _readable(self) -> None:
+        """The loop says that something is there. If that was so a moment ago too, poll from here on."""
+        now = self._loop.time()
+        busy = now - self._last_read < _TICK
+        self._last_read = now
+        if self._read() < BATCH and busy:
+            self._loop.remove_reader(self._fd)
+            self._empty = 0
+            self._timer = self._loop.call_later(_TICK, self._poll)
+
+    def _poll(self) -> None:
+        """Read what has come within the last millisecond; when nothing comes any more, wait for the loop again."""
+        count = self._read()
+        self._empty = 0 if count else self._empty + 1
+        if self._empty > _PATIENCE:
+            self._timer = None
+            self._loop.add_reader(self._fd, self._readable)
+        else:
+            self._timer = self._loop.call_later(_TICK if count < BATCH else 0, self._poll)
+
+    def _read(self) -> int:
         """Read one batch and answer it. One batch a turn of the loop, so that streams and timers get theirs."""
-        count = _libc.recvmmsg(self._fd, self._in.headers, BATCH, socket.MSG_DONTWAIT, ffi.NULL)
+        count: int = _libc.recvmmsg(self._fd, self._in.headers, BATCH, socket.MSG_DONTWAIT, ffi.NULL)
         if count <= 0:
-            return
+            return 0
         headers, data, names, length = self._in.headers, self._in.data, self._in.names, self._name_length
         known, receive = self._known, self._receive
         replies: list[tuple[bytes, bytes]] = []
@@ -103,6 +131,7 @@ class UdpSocket:
                 replies.append((reply.data, name))
         if replies:
             self._send(replies)
+        return count
 
     def _who(self, name: bytes) -> tuple[Peer, bytes, int] | None:
         """The peer behind a raw sockaddr. Only peers are remembered."""
