@@ -1,5 +1,7 @@
 """What is decided: direction, order, `else`, unknown facts, the trace, and the same answer with and without index."""
 
+from dataclasses import replace
+
 import pytest
 from company import (
     CUSTOMER,
@@ -69,6 +71,17 @@ def test_first_match_wins_and_no_match_is_the_fallback() -> None:
     assert engine(*rules).decide(facts("+48700000000"), NOW).reject == RejectWith(403)
     nobody = engine(rules[0]).decide(facts(), NOW)
     assert (nobody.action, nobody.rules, nobody.end) == ("route", (), "fallback")
+
+
+def test_filed_and_residual_rules_are_tried_in_file_order() -> None:
+    masked = [route(f"m{n}", QUEUE, when=masks("caller", mask)) for n, mask in enumerate(("+486*", "+4860*", "*11"))]
+    dialled = [route(f"d{n}", QUEUE, when=exactly("dialled", SHOP)) for n in range(2)]
+    residual = [route(f"r{n}", QUEUE, when=PeerIs(("trunk-a",))) for n in range(2)]
+    mixed = [masked[0], dialled[0], residual[0], masked[1], residual[1], dialled[1], masked[2]]
+    for rules in ([*masked, *dialled, *residual], [*residual, *dialled, *masked], mixed):
+        assert engine(*rules).decide(facts(), NOW).names == (rules[0].name,)
+        going_on = [replace(rule, else_="next") for rule in rules]
+        assert engine(*going_on).decide(facts(), NOW).names == tuple(rule.name for rule in rules)
 
 
 def test_direction() -> None:
@@ -162,7 +175,8 @@ def test_anonymous_is_absent_and_asks_no_store(condition: Condition, truth: bool
 @pytest.mark.parametrize("condition", [IsVip(True), IsVip(False), IsKnown(False), OnList(("black",)), IsShared(False)])
 def test_unavailable_is_unknown_and_passes_through(condition: Condition) -> None:
     here = PeerIs(("trunk-a",))
-    for when in (condition, Not((condition,)), All((here, condition)), Not((AnyOf((Not((here,)), condition)),))):
+    both, either = All((here, condition)), AnyOf((Not((here,)), condition))
+    for when in (condition, Not((condition,)), both, Not((both,)), either, Not((either,))):
         decision = engine(reject("no", when=when), route("rest", QUEUE)).decide(facts(store=BROKEN), NOW)
         assert decision.names == ("rest",)
         assert len(decision.broken) >= 1
@@ -387,18 +401,19 @@ class HalfBroken(GivenStore):
             st.sampled_from(["trunk-a", "trunk-b", "pbx"]),
             STORES | st.just(HalfBroken()),
             st.sampled_from([NOW, NOW + 8 * HOUR]),
+            st.sampled_from([{}, {"x": ("abc",)}, {"x": ("b",)}]),
         ),
         min_size=1,
         max_size=5,
     ),
 )
 def test_the_index_and_the_full_walk_agree(
-    rules: tuple[Rule, ...], calls: list[tuple[str, str, str, GivenStore, float]]
+    rules: tuple[Rule, ...], calls: list[tuple[str, str, str, GivenStore, float, dict[str, tuple[str, ...]]]]
 ) -> None:
     regions = SomeRegions({"+48": ("PL",), "+4822": ("PL-14",)})
     which = engine(*rules, outgoing=rules, regions=regions, schedules=SCHEDULES)
-    for caller, dialled, peer, store, now in calls:
-        call = {"caller": caller, "dialled": dialled, "peer": peer, "store": store, "headers": {"x": ("abc",)}}
+    for caller, dialled, peer, store, now, headers in calls:
+        call = {"caller": caller, "dialled": dialled, "peer": peer, "store": store, "headers": headers}
         quick = which.decide(facts(**call), now)  # type: ignore[arg-type]
         full = which.decide(facts(**call), now, trace=True)  # type: ignore[arg-type]
         assert quick.names == full.names

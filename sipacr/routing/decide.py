@@ -12,13 +12,15 @@ from sipacr.routing.decision import Decision, Trace, Tried, compose
 from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.facts import Facts, Request
 from sipacr.routing.ruleset import Ruleset
-from sipacr.routing.targets import Places
+from sipacr.routing.situation import Situations
+from sipacr.routing.targets import Places, Target
 from sipacr.routing.trace import Words, words_of_number
-from sipacr.routing.truth import NOT_YET, Call, Truths
+from sipacr.routing.truth import Call, Truths
 from sipacr.routing.walk import Walk
 
 if TYPE_CHECKING:
     from sipacr.routing.regions import Regions
+    from sipacr.routing.resolve import Contact
 
 _CHAINS = 4096  # decisions made of several rules that are kept
 
@@ -36,9 +38,10 @@ class Engine:
         self.truths = Truths(directory, regions, ruleset.schedules, ruleset.lists, ruleset.sticky)
         self.places = Places(ruleset, directory)
         self.hosts = {name: _contact_of(peer) for name, peer in directory.peers.items()}
+        self.redirected: dict[tuple[tuple[tuple[Target, ...], ...], int, str], tuple[Contact, ...]] = {}
         self.incoming = Walk(ruleset.rules, self.truths)
         self.outgoing = Walk(ruleset.outgoing, self.truths)
-        self._memo: list[int | None] = [NOT_YET] * len(self.truths.tests)
+        self._situations = Situations(self.truths)
         self._pbxes = frozenset(directory.pbxes)
         self._own = frozenset(directory.own)
         self._decisions: dict[tuple[bool, tuple[int, ...]], Decision] = {
@@ -63,13 +66,13 @@ class Engine:
             if request.dialled.text in self.directory.emergency:
                 return replace(_EMERGENCY, trace=_emergency_trace(request)) if trace else _EMERGENCY
             outgoing = self.is_outgoing(request)
-        call = Call(facts, now, self._memo.copy())
         walk = self.outgoing if outgoing else self.incoming
         told: Trace | None = None
         if trace:
-            matched, told = self._traced(walk, call)
+            matched, told = self._traced(walk, Call(facts, now, self.truths.blank()))
         else:
-            matched = walk.match(call)
+            situation = self._situations.of(facts, now)
+            matched = walk.match(Call(facts, now, situation.memo.copy()), situation)
         decision = self._decisions.get((outgoing, matched)) or self._compose(outgoing, matched)
         if told is not None or facts.broken:
             return replace(decision, broken=facts.broken, trace=told)

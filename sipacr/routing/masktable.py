@@ -95,9 +95,8 @@ class MaskTable(Generic[T]):
     def find(self, number: Number) -> list[T]:
         """The values of all that match, in no order, one for each match."""
         found: list[T] = []
-        _, text, e164 = number
-        if e164 is not None and not self._e164.empty:
-            self._e164.find(e164, number, found)
+        if not self._e164.empty and number[2] is not None:
+            self._e164.find(number[2], number, found)
         if not self._raw.empty:
-            self._raw.find(text, number, found)
+            self._raw.find(number[1], number, found)
         return found

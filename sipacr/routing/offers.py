@@ -24,7 +24,7 @@ class Skipped(NamedTuple):
 class Offers:
     """The offers of one call: what was offered so far, and what was skipped, step after step."""
 
-    __slots__ = ("advance", "broken", "engine", "facts", "himself", "now", "offered", "redirect", "skipped",
+    __slots__ = ("advance", "broken", "caller", "engine", "facts", "himself", "now", "offered", "redirect", "skipped",
                  "state", "step")  # fmt: skip
 
     def __init__(
@@ -43,6 +43,7 @@ class Offers:
         self.now = now
         self.offered = set(offered)
         self.redirect = redirect
+        self.caller = facts.request.caller.e164
         self.himself: Collection[str] = engine.places.of_caller(facts.request)
         self.skipped: list[Skipped] = []
         self.broken: list[str] = []
@@ -86,7 +87,7 @@ class Offers:
                 return "is on leave"
             if skip_busy and name in state.busy:
                 return "is busy"
-        if (self.himself and address in self.himself) or target.user == self.facts.request.caller.e164:
+        if (self.himself and address in self.himself) or target.user == self.caller:
             return "is the caller himself"
         if state.down and self._is_down(target):
             return f"{target.peer or 'every outgoing trunk'} is down"
@@ -99,6 +100,27 @@ class Offers:
             return target.peer in self.state.down
         trunks = self.engine.directory.outgoing_via
         return not self.redirect and all(trunk in self.state.down for trunk in trunks)
+
+    def fallback(self) -> list[Rank]:
+        """The general queue. A peer that seems down is tried all the same: no call is refused because of our own
+        health check."""
+        return self._new(self.engine.places.fallback)
+
+    def trunks(self) -> list[Rank]:
+        """The ways of a call to the world; those that seem down only if all do."""
+        down = self.state.down
+        names = self.engine.directory.outgoing_via
+        up = [name for name in names if name not in down] if down else names
+        trunk, dialled = self.engine.places.trunk, self.facts.request.dialled
+        return self._new([trunk(name, dialled) for name in up or names])
+
+    def _new(self, targets: Iterable[Target]) -> list[Rank]:
+        ranks: list[Rank] = []
+        for target in targets:
+            if target.address not in self.offered:
+                self.offered.add(target.address)
+                ranks.append((target,))
+        return ranks
 
 
 def _agent(offers: Offers, step: Step) -> list[Rank]:
@@ -166,14 +188,14 @@ def _sticky(offers: Offers, step: Step) -> list[Rank]:
         return offers.broke(step.name, rows)
     if not rows:
         return offers.skip(step.name, "no binding of this caller")
+    live = sticky.chosen(rows, profile, now, _may_be_bound(offers))
+    if not live:
+        return offers.skip(step.name, _why_none(rows, profile, now))
     shared = lookups.is_shared(facts)
     if isinstance(shared, Unavailable):
         return offers.broke(step.name, shared)
     if shared:
         return offers.skip(step.name, "the caller's number is marked as shared")
-    live = sticky.chosen(rows, profile, now, _may_be_bound(offers))
-    if not live:
-        return offers.skip(step.name, _why_none(rows, profile, now))
     agents = offers.engine.places.agents
     return [rank for row in live for rank in offers.one(agents[row.agent], row.agent, "")]
 

@@ -4,8 +4,7 @@ Pure: what is busy, away or down is an argument, and the cursor of a round-robin
 the caller carries out when the call has really been offered.
 """
 
-from collections.abc import Collection, Iterable
-from functools import lru_cache
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sipacr.routing.decide import Engine
@@ -13,8 +12,8 @@ from sipacr.routing.decision import Decision
 from sipacr.routing.facts import Facts, State
 from sipacr.routing.offers import Offers, Rank, Skipped
 from sipacr.routing.ruleset import RejectWith, Step
-from sipacr.routing.targets import Target
 
+_KEPT = 4096  # lists of contacts
 _MAX_CONTACTS = 5  # where the asking peer is not in the directory
 _NOBODY = RejectWith(480)  # `end`, and no leg was tried
 _NO_TRUNK = RejectWith(503, "No outgoing route")
@@ -43,7 +42,6 @@ class LineUp(NamedTuple):
     """All that would be offered to one call, rank after rank, and what is answered if there is nobody."""
 
     ranks: tuple[Rank, ...]
-    last: int  # so many ranks at the end are the final `to` or the fallback: they are never cut off
     reject: RejectWith | None  # only if there are no ranks
     skipped: tuple[Skipped, ...]
     broken: tuple[str, ...]
@@ -70,48 +68,63 @@ def resolve(
     return Resolution(ranks, tuple(offers.skipped), broken=broken, advance=tuple(offers.advance))
 
 
-def line_up(
-    engine: Engine, decision: Decision, facts: Facts, state: State, now: float, redirect: bool = False
-) -> LineUp:
-    """Resolves all steps of the decision at `now` (unix seconds), and what follows the last one."""
-    if decision.reject is not None:
-        return LineUp((), 0, decision.reject, (), (), ())
-    offers = Offers(engine, facts, state, now, redirect=redirect)
-    ranks: list[Rank] = []
-    resolved: list[Rank] = []
-    for step in decision.steps:
-        resolved = offers.resolve(step)
-        ranks += resolved
-    last = 0
-    end = decision.end
-    final_to = bool(decision.steps) and decision.steps[-1].kind == "to"
-    if final_to:
-        last = len(resolved)
-    if end == "fallback" or offers.broken or (end == "answer" and not resolved):
-        tail = _after(engine, decision, facts, offers)
-        ranks += tail
-        last += len(tail)
-    reject = None
-    if not ranks:
-        reject = end if isinstance(end, RejectWith) else _NO_TRUNK if decision.outgoing else _NOBODY
-    return LineUp(tuple(ranks), last, reject, tuple(offers.skipped), tuple(offers.broken), tuple(offers.advance))
+def line_up(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> LineUp:
+    """Resolves all steps of the decision at `now` (unix seconds), and what follows the last one, as in a relay."""
+    offers = Offers(engine, facts, state, now)
+    ranks, _, reject = _line_up(offers, decision)
+    return LineUp(tuple(ranks), reject, tuple(offers.skipped), tuple(offers.broken), tuple(offers.advance))
 
 
 def contacts(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> Redirection:
-    """The whole ordered list for a 302 to the peer that asks, at most its `max_contacts`."""
-    ranks, last, reject, skipped, broken, advance = line_up(engine, decision, facts, state, now, redirect=True)
-    asking = engine.directory.peers.get(facts.request.peer)
-    room = asking.max_contacts if asking is not None else _MAX_CONTACTS
-    if sum(map(len, ranks)) > room:
-        ranks = _cut(ranks, last, room)
+    """The whole ordered list for a 302 to the peer that asks, at most its `max_contacts`.
+
+    The same targets give the same `Redirection.contacts` object as long as the engine lives.
+    """
+    offers = Offers(engine, facts, state, now, redirect=True)
+    ranks, last, reject = _line_up(offers, decision)
+    peer = facts.request.peer
+    key = (tuple(ranks), last, peer)
+    found = engine.redirected.get(key)
+    if found is None:
+        found = _written(engine, key)
+        if len(engine.redirected) >= _KEPT:
+            engine.redirected.clear()
+        engine.redirected[key] = found
+    return Redirection(found, reject, tuple(offers.skipped), tuple(offers.broken), tuple(offers.advance))
+
+
+def _line_up(offers: Offers, decision: Decision) -> tuple[list[Rank], int, RejectWith | None]:
+    """All ranks, how many of them at the end must not be cut off, and what is answered if there are none."""
+    if decision.reject is not None:
+        return [], 0, decision.reject
+    ranks: list[Rank] = []
+    resolved: list[Rank] = []
+    steps = decision.steps
+    for step in steps:
+        resolved = offers.resolve(step)
+        ranks += resolved
+    last = len(resolved) if steps and steps[-1].kind == "to" else 0
+    end = decision.end
+    if end == "fallback" or offers.broken or (end == "answer" and not resolved):
+        tail = offers.trunks() if decision.outgoing else offers.fallback()
+        ranks += tail
+        last += len(tail)
+    if ranks:
+        return ranks, last, None
+    return ranks, last, end if isinstance(end, RejectWith) else _NO_TRUNK if decision.outgoing else _NOBODY
+
+
+def _written(engine: Engine, key: tuple[tuple[Rank, ...], int, str]) -> tuple[Contact, ...]:
+    ranks, last, peer = key
+    asking = engine.directory.peers.get(peer)
+    ranks = _cut(ranks, last, asking.max_contacts if asking is not None else _MAX_CONTACTS)
     found: list[Contact] = []
-    hosts = engine.hosts
     for rank, q in zip(ranks, q_values(len(ranks)), strict=True):
         for target in rank:
-            host = hosts.get(target.peer or facts.request.peer)
+            host = engine.hosts.get(target.peer or peer)
             if host is not None:
                 found.append(Contact(target.user, host[0], q, host[1]))
-    return Redirection(tuple(found), reject, skipped, broken, advance)
+    return tuple(found)
 
 
 def fallback_contacts(engine: Engine, facts: Facts) -> Redirection:
@@ -119,7 +132,6 @@ def fallback_contacts(engine: Engine, facts: Facts) -> Redirection:
     return contacts(engine, engine.fallback_decision(facts), facts, State(), 0.0)
 
 
-@lru_cache(maxsize=256)
 def q_values(ranks: int) -> tuple[str, ...]:
     """1.0, 0.9, ...; with more than ten ranks 1.0, 0.99, ..., and never below 0."""
     if ranks <= 10:
@@ -129,6 +141,8 @@ def q_values(ranks: int) -> tuple[str, ...]:
 
 def _cut(ranks: tuple[Rank, ...], last: int, room: int) -> tuple[Rank, ...]:
     """At most `room` targets; what is last stays last."""
+    if sum(map(len, ranks)) <= room:
+        return ranks
     head, end = ranks[: len(ranks) - last], ranks[len(ranks) - last :]
     end = end[: max(room - 1, 1) if head else room]
     kept: list[Rank] = []
@@ -138,23 +152,3 @@ def _cut(ranks: tuple[Rank, ...], last: int, room: int) -> tuple[Rank, ...]:
             kept.append(rank[:left])
             left -= len(kept[-1])
     return (*kept, *end)
-
-
-def _after(engine: Engine, decision: Decision, facts: Facts, offers: Offers) -> list[Rank]:
-    """The fallback, or for an outgoing call its trunks. A peer that seems down is tried all the same when there is no
-    other: no call is refused because of our own health check."""
-    if not decision.outgoing:
-        return _new(engine.places.fallback, offers)
-    down = offers.state.down
-    names = engine.directory.outgoing_via
-    up = [name for name in names if name not in down] or names
-    return _new((engine.places.trunk(name, facts.request.dialled) for name in up), offers)
-
-
-def _new(targets: Iterable[Target], offers: Offers) -> list[Rank]:
-    ranks: list[Rank] = []
-    for target in targets:
-        if target.address not in offers.offered:
-            offers.offered.add(target.address)
-            ranks.append((target,))
-    return ranks

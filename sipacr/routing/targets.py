@@ -6,6 +6,8 @@ from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.facts import Number, Request
 from sipacr.routing.ruleset import Agent, Ruleset
 
+_KEPT = 4096  # targets made from data or from dialled numbers
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
@@ -37,6 +39,7 @@ class Places:
             if agent.mobile
         }
         self._destinations: dict[str, Target] = {}
+        self._ways: dict[str, Target] = {}
         for name, destination in directory.destinations.items():
             self._destinations[name] = Target(name, str(destination), destination.user, destination.peer)
         self.fallback = tuple(target for name in ruleset.fallback if (target := self.destination(name)) is not None)
@@ -53,7 +56,9 @@ class Places:
             user, at, peer = name.rpartition("@")
             if not at or not user or peer not in self._directory.peers:
                 return None
-            known = self._destinations[name] = Target(name, name, user, peer)
+            known = Target(name, name, user, peer)
+            if len(self._destinations) < _KEPT:  # names come from data too
+                self._destinations[name] = known
         return known
 
     def named(self, name: str) -> Target | None:
@@ -63,7 +68,13 @@ class Places:
     def trunk(self, name: str, dialled: Number) -> Target:
         """An outgoing call's way through this trunk, the number written as the trunk wants it."""
         user = as_sent(dialled, self._directory.peers[name])
-        return Target(name, f"{user}@{name}", user, name)
+        address = f"{user}@{name}"
+        known = self._ways.get(address)
+        if known is None:
+            if len(self._ways) >= _KEPT:
+                self._ways.clear()
+            known = self._ways[address] = Target(name, address, user, name)
+        return known
 
     def of_caller(self, request: Request) -> frozenset[str]:
         """All addresses of the agent who is calling; empty if the caller is none. An extension is one of the asking

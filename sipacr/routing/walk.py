@@ -6,7 +6,6 @@ residual, and a bit of an integer each: a condition that fails strikes out all r
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from sipacr.routing.conditions import (
     All,
@@ -32,6 +31,7 @@ from sipacr.routing.conditions import (
 from sipacr.routing.masks import Mask
 from sipacr.routing.masktable import MaskTable
 from sipacr.routing.ruleset import Rule
+from sipacr.routing.situation import Situation
 from sipacr.routing.truth import NOT_YET, Call, Truths
 
 # Which of a rule's conditions is asked first: what needs no look-up. The store is asked last, and least.
@@ -45,12 +45,28 @@ _GROUPS = 1024  # combinations of rules filed under dialled numbers that are kep
 _Key = tuple[Side, Mask | str, bool]  # whose number, a mask or an exact text, whether that text is E.164
 
 
-class _Group(NamedTuple):
+class _Group:
     """Rules that are walked together, a bit each."""
 
-    positions: tuple[int, ...]  # bit -> position in the file
-    bits: int  # of all of them
-    survivors: dict[int, int]  # a condition's place -> bits of those that can still match when it does not hold
+    __slots__ = ("bits", "positions", "survivors")
+
+    def __init__(self, positions: tuple[int, ...], places: Sequence[tuple[int, ...]]) -> None:
+        self.positions = positions  # bit -> position in the file
+        self.bits = bits = (1 << len(positions)) - 1
+        # A condition's place -> bits of the rules that can still match when it does not hold.
+        self.survivors: dict[int, int] = {}
+        for bit, position in enumerate(positions):
+            for place in places[position]:
+                self.survivors[place] = self.survivors.get(place, bits) & ~(1 << bit)
+
+    def live_in(self, situation: Situation) -> int:
+        """Bits of the rules that what is settled leaves."""
+        live = self.bits
+        for place, survivors in self.survivors.items():
+            if not situation.memo[place]:
+                live &= survivors
+        situation.live[self] = live
+        return live
 
 
 class Walk:
@@ -101,13 +117,7 @@ class Walk:
 
     def _group(self, filed: tuple[int, ...]) -> _Group:
         """The residual rules together with these, in file order."""
-        positions = tuple(sorted({*self.residual, *filed}))
-        everything = (1 << len(positions)) - 1
-        survivors: dict[int, int] = {}
-        for bit, position in enumerate(positions):
-            for place in self._places[position]:
-                survivors[place] = survivors.get(place, everything) & ~(1 << bit)
-        return _Group(positions, everything, survivors)
+        return _Group(tuple(sorted({*self.residual, *filed})), self._places)
 
     def _group_of(self, dialled: list[int]) -> tuple[_Group, list[int]]:
         """The group for rules that are filed under the dialled number, and those that no group takes: a few groups
@@ -121,7 +131,7 @@ class Walk:
         group = self._groups[filed] = self._group(filed)
         return group, []
 
-    def match(self, call: Call) -> tuple[int, ...]:
+    def match(self, call: Call, situation: Situation) -> tuple[int, ...]:
         """Positions of the rules that surely match: the first, and after one with `else: next` the following."""
         group = self._residual_group
         filed = self._by_dialled.find(call.dialled)
@@ -132,7 +142,10 @@ class Walk:
         if len(filed) > 1:
             filed = sorted(set(filed), reverse=True)
         memo, tests, places = call.memo, self._tests, self._places
-        positions, live, survivors = group
+        positions, survivors = group.positions, group.survivors
+        live = situation.live.get(group)
+        if live is None:
+            live = group.live_in(situation)
         none = self._none
         next_filed = filed.pop() if filed else none
         matched: tuple[int, ...] = ()
