@@ -4,8 +4,8 @@
     migrations  the tables, in ordered steps
     reader      what the routing thread asks (`routing.facts.Store`)
     writer      what the router writes while calls go on, on a thread of its own
-    vips, lists, bindings, shared
-                what people keep by the command line; each change is recorded
+    tables      what people keep by the command line; every write is recorded
+    spreadsheet CSV as people make it -> lines, or what is wrong with them
 
 Nothing here imports sip/ or web/.
 """

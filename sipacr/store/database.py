@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 APPLICATION_ID = 0x53495041  # "SIPA" in the header of the file: it is ours
 SCHEMA = 1  # number of migration steps; kept in `user_version`, so that an up-to-date file costs one read at the start
@@ -45,12 +46,51 @@ def advice(error: sqlite3.Error | OSError, path: Path) -> str:
     return f"{path}: {error}"
 
 
+class Marks(NamedTuple):
+    """Which files a path leads to: device and inode, None where there is none."""
+
+    database: tuple[int, int] | None
+    shared: tuple[int, int] | None  # the index of the log, in shared memory
+    log: tuple[int, int] | None  # the write-ahead log
+
+
+def file_marks(path: Path) -> Marks:
+    """The files of a store as they are now. Raises `OSError` only where a folder cannot be searched."""
+    return Marks(_mark(path), _mark(Path(f"{path}-shm")), _mark(Path(f"{path}-wal")))
+
+
+def check_log_belongs(path: Path, before: Marks) -> None:
+    """Raise `StoreError` if the database was replaced but the log of the old one lies beside it: SQLite would write the
+    old pages into the new file."""
+    now = file_marks(path)
+    log = Path(f"{path}-wal")
+    if None not in (now.database, now.log) and now.database != before.database and now.log == before.log:
+        if log.stat().st_size == 0:
+            return
+        raise StoreError(
+            f"{path} was replaced while sipacr ran, and {log.name} beside it still belongs to the old file: "
+            f"stop sipacr, delete {log.name} and {path.name}-shm, put the file there again, and start sipacr"
+        )
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 class Database:
     """A connection that writes. Not for the routing thread: it waits for locks and for the disk."""
 
     def __init__(self, path: Path | str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
-        """Open the store at `path`, making it if it does not exist. Raises `StoreError`."""
+        """Open the store at `path`, making it if it does not exist. Raises `StoreError`.
+
+        `busy_timeout`: seconds to wait for another writer.
+        """
         self.path = Path(path)
+        self._busy_timeout = busy_timeout
         try:
             # FULL: what a person was told is saved must survive a power cut. The router's own writer relaxes it.
             self.connection = sqlite3.connect(self.path, timeout=busy_timeout, isolation_level=None)
@@ -58,6 +98,7 @@ class Database:
             raise StoreError(advice(error, self.path)) from error
         try:
             self._prepare()
+            self.marks = file_marks(self.path)
         except sqlite3.Error as error:
             self.connection.close()
             raise StoreError(advice(error, self.path)) from error
@@ -117,7 +158,8 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing. The write lock is taken at the start, so that what is read inside cannot change under us.
 
-        Raises `StoreError` if the lock or the disk is not to be had; any exception rolls back.
+        Any exception rolls back. Raises `StoreError` if the lock or the disk is not to be had; what SQLite says of a
+        statement or a value that is wrong comes through as it is.
         """
         try:
             self.connection.execute("BEGIN IMMEDIATE")
@@ -127,8 +169,28 @@ class Database:
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
+            raise
         except sqlite3.Error as error:
             raise StoreError(advice(error, self.path)) from error
+
+    def is_moved(self) -> bool:
+        """Whether the path leads to another file by now, so that what is written here would be lost."""
+        return file_marks(self.path)[:2] != self.marks[:2]
+
+    def empty_log(self) -> bool:
+        """Move the log into the database and cut it to nothing. False: somebody reads from it still, try again later.
+
+        Does not wait, because it would keep other writers waiting too. Raises `StoreError`.
+        """
+        execute = self.connection.execute
+        try:
+            execute("PRAGMA busy_timeout = 0")
+            busy = execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_timeout)}")
+        except sqlite3.Error as error:
+            raise StoreError(advice(error, self.path)) from error
+        return not busy
 
     def close(self) -> None:
         self.connection.close()

@@ -1,28 +1,29 @@
 """What the router writes while calls go on: one thread, batched transactions; the routing thread only hands over."""
 
-import json
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from sipacr.store.database import Database, StoreError
+from sipacr.store.database import Database, StoreError, check_log_belongs
+from sipacr.store.tables import LISTS, Value, get, write
 
 log = logging.getLogger("sipacr.store")
 
 LONGEST_QUEUE = 20_000  # changes that wait for the disk; what comes on top is lost, loudly
-LONGEST_BATCH = 500  # changes in one transaction
-PAUSE = 0.05  # seconds that a batch collects before it is written
-RETRY = 1.0  # seconds after a failure of the whole store
+LONGEST_BATCH = 500  # changes in one transaction: a few milliseconds of lock
+PAUSE = 0.05  # seconds that a batch collects: at most twenty commits a second
+RETRY = 1.0  # seconds after a failure
+IDLE = 1.0  # seconds without work, after which the log is emptied
+_SAY_AGAIN = 60.0  # seconds between two lines about the same trouble
 
 
 class Change(Protocol):
-    """One thing to write. `write` runs on the writer's thread, inside a transaction."""
+    """One thing to write. `write` runs on the writer's thread inside a transaction, again if that fails."""
 
     def write(self, connection: sqlite3.Connection) -> None: ...
 
@@ -37,43 +38,37 @@ class AddToList:
     note: str = ""
 
     def write(self, connection: sqlite3.Connection) -> None:
-        added = connection.execute(
-            """
-            INSERT INTO list_entries (list, prefix, number, note, changed, by) VALUES (?, 0, ?, ?, ?, 'sipacr')
-            ON CONFLICT DO UPDATE SET note = excluded.note, expires = NULL, changed = excluded.changed, by = excluded.by
-            WHERE expires <= excluded.changed
-            """,
-            (self.list, self.number, self.note, self.at),
-        ).rowcount
-        if added:
-            connection.execute(
-                "INSERT INTO changes (at, by, what, key, new) VALUES (?, 'sipacr', ?, ?, ?)",
-                (self.at, f"list {self.list}", self.number, json.dumps({"note": self.note}, ensure_ascii=False)),
-            )
+        key = (self.number, 0, self.list)
+        entry = get(connection, LISTS, key)
+        expires = entry["expires"] if entry else 0.0
+        if expires is None or float(expires) > self.at:
+            return
+        values: dict[str, Value] = {"note": self.note, "expires": None, "target": None}
+        write(connection, LISTS, [(key, values)], by="sipacr", at=self.at)
 
 
 class Writer:
     """The one thread of the router that writes. `submit` never waits; `close` flushes."""
 
-    def __init__(self, path: Path | str, open_database: Callable[[Path], Database] = Database) -> None:
-        """Start the thread. The store is opened by it, and again after each failure."""
+    def __init__(self, path: Path | str) -> None:
+        """Start the thread. It opens the store when there is something to write, and anew after each failure."""
         self.path = Path(path)
-        self.written = 0  # changes in the store
-        self.failures = 0  # transactions that failed and were tried again
-        self.lost = 0  # changes that were never written: queue full, invalid, or still failing at `close`
-        self._open = open_database
-        self._queue: SimpleQueue[Change] = SimpleQueue()
+        self.written = 0  # changes that are in the store
+        self.failures = 0  # transactions that failed and are tried again
+        self.lost = 0  # changes that will never be in it: queue full, refused, or still failing at `close`
+        self._queue: SimpleQueue[Change | None] = SimpleQueue()  # None wakes the thread to close
+        self._database: Database | None = None
+        self._dirty = False  # the log holds something that could be moved into the database
         self._closing = threading.Event()
-        self._deadline = float("inf")
-        self._thread = threading.Thread(target=self._run, name="sipacr-writer", daemon=True)
+        self._deadline = 0.0  # monotonic; when closing, the end of all attempts
+        self._said = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="sipacr-store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, change: Change) -> bool:
-        """Hand over one change (any thread, never waits). False: it was not taken, and is counted as lost."""
-        if self._closing.is_set() or self._queue.qsize() >= LONGEST_QUEUE:
-            if self.lost % 1000 == 0:
-                log.error("the store is too slow or stopped: %s is not kept (%d lost so far)", change, self.lost + 1)
-            self.lost += 1
+        """Hand over one change; never waits. False: it was not taken, is lost, and that is said and counted."""
+        if self._queue.qsize() >= LONGEST_QUEUE or self._closing.is_set():
+            self._lose(1, "is stopped" if self._closing.is_set() else f"is too slow, {LONGEST_QUEUE} changes wait")
             return False
         self._queue.put(change)
         return True
@@ -82,51 +77,96 @@ class Writer:
         """Write what waits, then stop. What cannot be written within `timeout` seconds is lost, loudly."""
         self._deadline = time.monotonic() + timeout
         self._closing.set()
-        self._thread.join(timeout + 2 * RETRY)
+        self._queue.put(None)
+        self._thread.join(timeout + RETRY)
 
     def _run(self) -> None:
-        database: Database | None = None
-        while (batch := self._collect()) is not None:
-            while batch:
-                try:
-                    if database is None:
-                        database = self._open(self.path)
-                        # NORMAL: a power cut may take the last moments that the router learned, never the file.
-                        database.connection.execute("PRAGMA synchronous = NORMAL")
-                    self._write(database, batch)
-                    break
-                except (StoreError, sqlite3.Error) as error:
-                    self.failures += 1
-                    log.error(
-                        "the store cannot be written: %s; %d changes wait", error, len(batch) + self._queue.qsize()
-                    )
-                    if database is not None:
-                        database.close()
-                        database = None
-                    if self._closing.is_set() and time.monotonic() + RETRY > self._deadline:
-                        self.lost += len(batch)
-                        log.error("%d changes are lost: sipacr stops and the store cannot be written", len(batch))
-                        break
-                    time.sleep(RETRY)
-        if database is not None:
-            database.close()
+        while True:
+            batch = self._collect()
+            if batch:
+                self._write(batch)
+            elif self._closing.is_set():
+                break
+            else:
+                self._tidy()
+        self._drop_database()
 
-    def _collect(self) -> list[Change] | None:
-        """The next batch; None when closing and nothing is left."""
+    def _collect(self) -> list[Change]:
+        """The changes of the next transaction; none if nothing came for a while, or when closing and all is written."""
         batch: list[Change] = []
-        while not batch:
-            try:
-                batch.append(self._queue.get(timeout=0.2))
-            except Empty:
-                if self._closing.is_set():
-                    return None
-        self._closing.wait(PAUSE)
-        while len(batch) < LONGEST_BATCH and not self._queue.empty():
-            batch.append(self._queue.get())
+        try:
+            first = self._queue.get(timeout=IDLE)
+            if first is not None:
+                batch.append(first)
+                self._closing.wait(PAUSE)
+            while len(batch) < LONGEST_BATCH:
+                if (change := self._queue.get_nowait()) is not None:
+                    batch.append(change)
+        except Empty:
+            pass
         return batch
 
-    def _write(self, database: Database, batch: list[Change]) -> None:
-        with database.transaction() as connection:
-            for change in batch:
-                change.write(connection)
-        self.written += len(batch)
+    def _write(self, batch: list[Change]) -> None:
+        """Write all changes of the batch, however long that takes; when closing, until the deadline."""
+        while True:
+            try:
+                with self._open().transaction() as connection:
+                    for change in batch:
+                        change.write(connection)
+                self.written += len(batch)
+                self._dirty = True
+                return
+            except StoreError as error:
+                self.failures += 1
+                self._drop_database()
+                waiting = len(batch) + self._queue.qsize()
+                self._say(f"the store cannot be written: {error}; {waiting} changes wait for it")
+                if self._closing.is_set() and time.monotonic() >= self._deadline:
+                    self._lose(len(batch), "cannot be written and sipacr stops")
+                    return
+                time.sleep(RETRY if not self._closing.is_set() else RETRY / 10)
+            except Exception:
+                # A change of which SQLite says that it is wrong, or a mistake of ours: it must not take others with it.
+                if len(batch) == 1:
+                    log.exception("%s cannot be written and is lost", batch[0])
+                    self.lost += 1
+                    return
+                for change in batch:
+                    self._write([change])
+                return
+
+    def _open(self) -> Database:
+        """The database, anew if the path leads to another file by now. Raises `StoreError`."""
+        if self._database is not None and self._database.is_moved():
+            log.warning("%s was replaced or deleted while in use; what is learned goes to the new file", self.path)
+            marks = self._database.marks
+            self._drop_database()
+            check_log_belongs(self.path, marks)
+        if self._database is None:
+            self._database = Database(self.path, busy_timeout=RETRY)
+            # NORMAL: a power cut may take the last moments that the router learned, never the file.
+            self._database.connection.execute("PRAGMA synchronous = NORMAL")
+        return self._database
+
+    def _tidy(self) -> None:
+        """Empty the log while there is nothing to do: whoever replaces the file then has no old log beside it."""
+        if self._dirty and self._database is not None:
+            try:
+                self._dirty = not self._database.empty_log()
+            except StoreError as error:
+                self._say(f"the log of the store cannot be emptied: {error}")
+                self._drop_database()
+
+    def _drop_database(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _lose(self, number: int, why: str) -> None:
+        self.lost += number
+        self._say(f"the store {why}: {self.lost} changes are lost so far")
+
+    def _say(self, message: str) -> None:
+        if time.monotonic() - self._said >= _SAY_AGAIN:
+            self._said = time.monotonic()
+            log.error("%s", message)
