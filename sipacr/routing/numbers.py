@@ -14,9 +14,12 @@ SEPARATORS = " \t-./()~\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u200b\u200e\u2
 
 _MEMO_SIZE = 4096  # entries of one plan; about 350 bytes each, and a plan in use must stay far below 5 MB
 _LONGEST = 256  # characters; a longer user part is never a number, and is not worth keeping in the memo
+_LONGEST_DIALLED = 24  # digits: E.164 with the longest prefixes before it
 _NO_SEPARATORS = str.maketrans("", "", SEPARATORS)
+_CALLING_CODES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
 _PLAIN_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_DIALLABLE = re.compile(r"[0-9+*#" + re.escape(SEPARATORS) + r"]*[0-9][0-9+*#" + re.escape(SEPARATORS) + r"]*")
+_BARE = re.compile(r"\+?[0-9]+")
+_DIALLABLE = re.compile(r"[+*#]*[0-9][0-9+*#]*")
 _CONTEXT = re.compile(r";phone-context=(\+[0-9.()-]+)(?:;|\Z)", re.IGNORECASE)
 
 
@@ -28,7 +31,8 @@ def clean(raw: str) -> str:
     text = raw.partition(";")[0].strip()
     if text[:4].lower() == "tel:":
         text = text[4:]
-    return text.translate(_NO_SEPARATORS) if _DIALLABLE.fullmatch(text) else text
+    digits = text.translate(_NO_SEPARATORS)
+    return digits if _DIALLABLE.fullmatch(digits) else text
 
 
 class NumberPlan:
@@ -66,7 +70,10 @@ class NumberPlan:
         # Poland and others gave up the 0 that people go on writing: where there is no prefix, a 0 is read as one.
         self._prefix = re.compile(metadata.national_prefix_for_parsing or "0")
         self._prefix_rule = metadata.national_prefix_transform_rule or ""
+        # Shorter ones are extensions. Where a national prefix is dialled, a number without it is a doubtful one anyway.
         self._plain_length = min(len(number) for number in _examples(self.country))
+        if not self._trunk_prefix:
+            self._plain_length = min(self._plain_length, 7)
         self._out_international = _outgoing_international(metadata)
         self._out_national = _outgoing_national(self.country)
         self._memo: dict[str, Number] = {}
@@ -94,7 +101,7 @@ class NumberPlan:
         number = self._memo.get(raw)
         if number is not None:
             return number
-        text = raw if _PLAIN_E164.fullmatch(raw) else clean(raw)
+        text = raw if raw[1:].isdigit() and _BARE.fullmatch(raw) else clean(raw)
         number = Number(raw, text, self._e164(raw, text))
         if len(raw) <= _LONGEST:
             if len(self._memo) >= _MEMO_SIZE:
@@ -127,12 +134,11 @@ class NumberPlan:
     def _e164(self, raw: str, text: str) -> str | None:
         if text[:1] == "+":
             return self._with_plus(text)
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_DIALLED):
             return None
         if ";" in raw and (context := _CONTEXT.search(raw)):
             return self._in_context(context[1].translate(_NO_SEPARATORS), text)
-        abroad = self._international_prefix.match(text)
-        foreign = self._with_plus("+" + text[abroad.end() :]) if abroad else None
+        foreign = self._after_prefix(text)
         # A prefix that really leads abroad is never the beginning of a national number too, except in plans where
         # such a number is valid (Finland's 99): there the national one, which is shorter, is the one that is dialled.
         if foreign is not None and not self._valid.fullmatch(text):
@@ -171,6 +177,19 @@ class NumberPlan:
             return _without_foreign_zero(text)
         return text
 
+    def _after_prefix(self, text: str) -> str | None:
+        """The number that stands in `text` after an international prefix, if its length is one that its country has:
+        other digits may resemble a prefix. The pattern of prefixes may take too much (Hong Kong: 00 8... as 008)."""
+        pattern = self._international_prefix.match(text)
+        if pattern is None:
+            return None
+        usual = len(self._out_international) if text.startswith(self._out_international) else 0
+        for end in (usual, pattern.end()):
+            e164 = self._with_plus("+" + text[end:]) if end else None
+            if e164 is not None and (code := _calling_code(e164)) and len(e164) - 1 - len(code) in _lengths(code):
+                return e164
+        return None
+
     def _in_context(self, context: str, text: str) -> str | None:
         """A local number of RFC 3966: `context` is the prefix that makes it global, "+48" or "+4822"."""
         joined = context + text
@@ -194,6 +213,7 @@ def _metadata(country: str) -> PhoneMetadata:
     return metadata
 
 
+@cache
 def validity(countries: tuple[str, ...]) -> re.Pattern[str]:
     """Matches the national part of every valid number of these countries, which share a calling code."""
     return re.compile("|".join(f"(?:{_region_pattern(country)})" for country in countries))
@@ -245,20 +265,37 @@ def _outgoing_national(country: str) -> str:
     return digits.removesuffix(phonenumbers.national_significant_number(example))
 
 
+def _calling_code(e164: str) -> str:
+    """The calling code with which `e164` begins, empty if it is assigned to nobody. No code begins another."""
+    for end in (3, 2, 4):
+        if e164[1:end] in _CALLING_CODES:
+            return e164[1:end]
+    return ""
+
+
 @cache
-def _drops_zero(calling_code: int) -> bool:
-    """Whether 0 is this code's national prefix, so that it is never part of the number (in Italy it is)."""
-    return _metadata(_countries(calling_code)[0]).national_prefix == "0"
+def _of_code(calling_code: str) -> PhoneMetadata | None:
+    """Metadata of the country that a calling code chiefly means, or of the international service."""
+    number = int(calling_code)
+    return PhoneMetadata.metadata_for_region_or_calling_code(number, _countries(number)[0])
+
+
+@cache
+def _lengths(calling_code: str) -> tuple[int, ...]:
+    """How many digits may follow a calling code."""
+    metadata = _of_code(calling_code)
+    return metadata.general_desc.possible_length if metadata and metadata.general_desc else ()
 
 
 def _without_foreign_zero(text: str) -> str:
-    """A foreign number as written in letters and on cards, "+49 (0)30 ...", without the zero."""
-    for length in (1, 2, 3):
-        code = int(text[1 : 1 + length])
-        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-            rest = text[1 + length :]
-            if rest.startswith("0") and _countries(code)[0] != "001" and _drops_zero(code):
-                stripped = f"+{code}{rest[1:]}"
-                return stripped if _PLAIN_E164.fullmatch(stripped) else text
-            return text
-    return text
+    """A foreign number as it stands on cards, "+49 (0)30 ...", without the national prefix (in Italy the 0 stays)."""
+    code = _calling_code(text)
+    metadata = _of_code(code) if code else None
+    prefix = metadata.national_prefix if metadata else None
+    if not prefix or not prefix.startswith("0"):
+        return text
+    rest = text[1 + len(code) :]
+    while rest.startswith(prefix):
+        rest = rest[len(prefix) :]
+    stripped = f"+{code}{rest}"
+    return stripped if _PLAIN_E164.fullmatch(stripped) else text
