@@ -10,6 +10,7 @@ from sipacr.routing.directory import Destination, Directory, Peer
 from sipacr.routing.facts import Binding, Facts, Request
 from sipacr.routing.given import GivenStore
 from sipacr.routing.numbers import NumberPlan
+from sipacr.routing.regions import Region, Regions
 from sipacr.routing.ruleset import (
     Agent,
     Group,
@@ -66,34 +67,21 @@ EMPTY = Ruleset(
 )
 
 
-class NoRegions:
-    """Regions that know nothing."""
-
-    class _Nowhere:
-        codes: tuple[str, ...] = ()
-        guess = False
-
-    def lookup(self, e164: str) -> Any:
-        return self._Nowhere
-
-
-class SomeRegions:
-    """Regions of a few prefixes, longest first."""
+class SomeRegions(Regions):
+    """Regions of a few prefixes; all of them guesses, or none."""
 
     def __init__(self, prefixes: Mapping[str, tuple[str, ...]], guess: bool = False) -> None:
         self._prefixes = prefixes
         self._guess = guess
 
-    def lookup(self, e164: str) -> Any:
-        class Found:
-            codes: tuple[str, ...] = ()
-            guess = self._guess
-
+    def lookup(self, e164: str) -> Region:
         for prefix in sorted(self._prefixes, key=len, reverse=True):
             if e164.startswith(prefix):
-                Found.codes = self._prefixes[prefix]
-                break
-        return Found
+                return Region(self._prefixes[prefix], self._guess)
+        return Region((), False)
+
+    def codes(self, e164: str) -> tuple[str, ...]:
+        return self.lookup(e164).codes
 
 
 def step(kind: TargetKind, name: str = "", **manner: Any) -> Step:
@@ -142,7 +130,7 @@ def engine(
     *rules: Rule, outgoing: Sequence[Rule] = (), directory: Directory = DIRECTORY, regions: Any = None, **more: Any
 ) -> Engine:
     ruleset = replace(EMPTY, rules=rules, outgoing=tuple(outgoing), **more)
-    return Engine(ruleset, directory, regions or NoRegions())
+    return Engine(ruleset, directory, regions or SomeRegions({}))
 
 
 def facts(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sipacr.routing.decision import Decision, Trace, Tried, compose
 from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.facts import Facts, Request
+from sipacr.routing.regions import Regions
 from sipacr.routing.ruleset import Ruleset
 from sipacr.routing.situation import Situations
 from sipacr.routing.targets import Places, Target
@@ -19,7 +20,6 @@ from sipacr.routing.truth import Call, Truths
 from sipacr.routing.walk import Walk
 
 if TYPE_CHECKING:
-    from sipacr.routing.regions import Regions
     from sipacr.routing.resolve import Contact
 
 _CHAINS = 4096  # decisions made of several rules that are kept

@@ -58,13 +58,13 @@ class Situations:
         if int(now) != self._second:
             self._look_at_schedules(now)
         request = facts.request
-        lookup = self._truths.regions.lookup
+        codes_of = self._truths.regions.codes
         caller: tuple[str, ...] = ()
         dialled: tuple[str, ...] = ()
         if self._of_caller and not request.anonymous and request.caller.e164 is not None:
-            caller = lookup(request.caller.e164).codes
+            caller = codes_of(request.caller.e164)
         if self._of_dialled and request.dialled.e164 is not None:
-            dialled = lookup(request.dialled.e164).codes
+            dialled = codes_of(request.dialled.e164)
         key = (request.peer, request.anonymous, not request.headers, caller, dialled)
         known = self._current.get(key)
         return known if known is not None else self._new(key, facts, now)

@@ -5,11 +5,9 @@ unknown, and unknown passes through not, any and all. Each distinct condition is
 once a call; the indexed walk and the traced walk of `decide` use the very same functions.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import re2
 
@@ -37,11 +35,9 @@ from sipacr.routing.conditions import (
 from sipacr.routing.directory import Directory
 from sipacr.routing.facts import Facts, Number, Unavailable
 from sipacr.routing.masktable import MaskTable
+from sipacr.routing.regions import Region, Regions
 from sipacr.routing.ruleset import NamedList, StickyProfile
 from sipacr.routing.schedules import Schedule
-
-if TYPE_CHECKING:
-    from sipacr.routing.regions import Region, Regions
 
 Truth = bool | None
 NOT_YET: Final = 2  # in the memo: not evaluated in this call
@@ -207,7 +203,7 @@ class Truths:
         return test
 
     def _region_is(self, condition: RegionIs) -> Test:
-        lookup = self.regions.lookup
+        codes_of = self.regions.codes
         wanted = frozenset(condition.codes)
         inside: dict[tuple[str, ...], bool] = {}  # one entry for each set of codes that the data know
         of_caller = condition.side == "caller"
@@ -216,7 +212,7 @@ class Truths:
             e164 = call.caller.e164 if of_caller else call.dialled.e164
             if e164 is None:
                 return False
-            codes = lookup(e164).codes
+            codes = codes_of(e164)
             answer = inside.get(codes)
             if answer is None:
                 answer = inside[codes] = any(code in wanted or code.partition("-")[0] in wanted for code in codes)
