@@ -52,6 +52,7 @@ class NumberPlan:
         "_prefix",
         "_prefix_rule",
         "_trunk_prefix",
+        "_usual_length",
         "_valid",
         "country",
     )
@@ -70,10 +71,9 @@ class NumberPlan:
         # Poland and others gave up the 0 that people go on writing: where there is no prefix, a 0 is read as one.
         self._prefix = re.compile(metadata.national_prefix_for_parsing or "0")
         self._prefix_rule = metadata.national_prefix_transform_rule or ""
+        self._usual_length = min(len(number) for number in _examples(self.country))
         # Shorter ones are extensions. Where a national prefix is dialled, a number without it is a doubtful one anyway.
-        self._plain_length = min(len(number) for number in _examples(self.country))
-        if not self._trunk_prefix:
-            self._plain_length = min(self._plain_length, 7)
+        self._plain_length = self._usual_length if self._trunk_prefix else min(self._usual_length, 7)
         self._out_international = _outgoing_international(metadata)
         self._out_national = _outgoing_national(self.country)
         self._memo: dict[str, Number] = {}
@@ -127,8 +127,8 @@ class NumberPlan:
 
     def lengths(self, start: str) -> list[int]:
         """How many digits a number that begins with the digits `start` may have, the likeliest first."""
-        coded = len(self._calling_code) + self._plain_length if start.startswith(self._calling_code) else 0
-        shortest = max(self._plain_length, len(start))
+        coded = len(self._calling_code) + self._usual_length if start.startswith(self._calling_code) else 0
+        shortest = max(self._usual_length, len(start))
         return sorted(range(shortest, 17), key=lambda length: length < coded)
 
     def _e164(self, raw: str, text: str) -> str | None:
