@@ -11,9 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import icalendar
-import recurring_ical_events
-
 Span = tuple[int, int]  # minutes after midnight: start (included), end (not); an end <= start is on the next day
 
 _DAY = 86400  # seconds
@@ -55,6 +52,10 @@ class Calendar:
     @classmethod
     def parse(cls, text: str, name: str) -> "Calendar":
         """The calendar in `text`; `name` is the file's, for messages. Raises ValueError, naming the wrong event."""
+        # Imported here: they take 0.1 s, and most schedules have no calendar.
+        import icalendar
+        import recurring_ical_events
+
         try:
             components = icalendar.Calendar.from_ical(text.lstrip("\ufeff"), multiple=True)
         except ValueError as error:
