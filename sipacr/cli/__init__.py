@@ -20,31 +20,32 @@ _MODULES = {
     "explain": "rules",
     "schedule": "rules",
     "schema": "rules",
-    "vip": "data",
-    "list": "data",
-    "sticky": "data",
-    "shared": "data",
+    "vip": "vip",
+    "list": "lists",
+    "sticky": "sticky",
+    "shared": "shared",
     "completion": "completion",
 }
 
 
 def _commands(module: str) -> list[click.Command]:
     """What a module of ours offers, imported now."""
-    if module == "run":
-        from sipacr.cli import run
-
-        return run.COMMANDS
-    if module == "rules":
-        from sipacr.cli import rules
-
-        return rules.COMMANDS
-    if module == "data":
-        from sipacr.cli import data
-
-        return data.COMMANDS
-    from sipacr.cli import completion
-
-    return completion.COMMANDS
+    match module:
+        case "run":
+            from sipacr.cli.run import COMMANDS
+        case "rules":
+            from sipacr.cli.rules import COMMANDS
+        case "vip":
+            from sipacr.cli.vip import COMMANDS
+        case "lists":
+            from sipacr.cli.lists import COMMANDS
+        case "sticky":
+            from sipacr.cli.sticky import COMMANDS
+        case "shared":
+            from sipacr.cli.shared import COMMANDS
+        case _:
+            from sipacr.cli.completion import COMMANDS
+    return COMMANDS
 
 
 class LazyGroup(click.Group):

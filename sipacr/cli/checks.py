@@ -49,7 +49,7 @@ def as_read(context: Context, number: Number) -> str:
     country = context.plan.country
     if number.e164 is None:
         return f"{number.key} (kept as it is: no telephone number in {country})"
-    return number.key if number.key == number.raw else f"{number.key} (read from {number.raw!r} as of {country})"
+    return number.key if number.key == number.raw else f"{number.key} ({number.raw!r} as a number of {country})"
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -90,7 +90,7 @@ def _put(context: Context, name: str, text: str, by: str, given: Mapping[str, st
             values = {"note": "", "expires": None, "target": None, **values}
         counts = write(connection, LISTS, [(key, values)], by=by, at=at)
         both = [found for found in on_both(connection, at) if found[1:] == (name, _shown(key))]
-    read = f" (read from {text!r} as of {context.plan.country})" if _shown(key) != text else ""
+    read = f" ({text!r} as a number of {context.plan.country})" if _shown(key) != text else ""
     until = values.get("expires")
     ends = f" until {context.show_moment(float(until))}" if until else ""
     click.echo(f"{name}: {_shown(key)}{read}{ends}{'; no change' if counts.unchanged else ''}")
@@ -285,3 +285,6 @@ def export(context: Context, name: str, target: TextIO) -> None:
         found = (_row(row, 0) for row in rows(database.connection, LISTS, list=name))
         lines = ((row["number"], row["note"], showing.moment_text(row["expires"]), row["target"]) for row in found)
         showing.write_csv(target, ("number", "note", "expires", "target"), lines)
+
+
+COMMANDS: list[click.Command] = [list_]

@@ -58,3 +58,6 @@ def show(context: Context, number: str | None, as_json: bool) -> None:
     if values is None:
         raise Failure(f"{checks.as_read(context, customer)} is not marked as shared")
     showing.one(context, {"number": customer.key, **values}, None, as_json)
+
+
+COMMANDS: list[click.Command] = [shared]

@@ -40,8 +40,8 @@ def sticky() -> None:
 def set_(context: Context, profile: str, customer: str, agent: str, at: str, scope: str, by: str) -> None:
     """Bind CUSTOMER to AGENT in PROFILE, as if they had talked at that time."""
     number = checks.read_customer(context, customer)
-    now = time.time()
     made = context.moment(at)
+    now = time.time()
     if made > now:
         raise Misconfigured(f"{at} lies in the future: a binding tells what has been; write a time up to now with --at")
     where = checks.read_customer(context, scope).key if scope else ""
@@ -193,3 +193,6 @@ def _row(context: Context, row: Mapping[str, Value]) -> dict[str, Value]:
         if profile.ttl is not None and not binding.in_progress:
             shown["live_until"] = clock(binding, profile) + profile.ttl
     return {**shown, "live_until": shown.get("live_until"), **{name: row[name] for name in ("made", *EVENTS)}}
+
+
+COMMANDS: list[click.Command] = [sticky]

@@ -110,7 +110,8 @@ def show(context: Context, number: str | None, with_history: bool, as_json: bool
     with context.database() as database:
         connection = database.connection
         if number is None:
-            showing.table(context, list(rows(connection, VIPS)), as_json, "no VIPs yet: sipacr vip add NUMBER AGENT")
+            found_all = [_row(row) for row in rows(connection, VIPS)]
+            showing.table(context, found_all, as_json, "no VIPs yet: sipacr vip add NUMBER AGENT")
             return
         customer = checks.read_customer(context, number)
         found = get(connection, VIPS, (customer.key,))
@@ -118,10 +119,15 @@ def show(context: Context, number: str | None, with_history: bool, as_json: bool
         on = lists_with(connection, customer, time.time())
     if found is None and not changes:
         raise Failure(f"{checks.as_read(context, customer)} is no VIP; to search: sipacr vip find TEXT")
-    shown = {"customer": customer.key, **(found or {"agent": None}), "lists": [name for name, _ in on]}
+    shown = {"number": customer.key, **(found or {"agent": None}), "lists": [name for name, _ in on]}
     showing.one(context, shown, changes if with_history else None, as_json)
     if found is None:
         raise Failure(f"{customer.key} is no VIP any more")
+
+
+def _row(row: Mapping[str, Value]) -> dict[str, Value]:
+    """A VIP as it is shown."""
+    return {"number": row["customer"], **{name: row[name] for name in ("agent", "note", "changed", "by")}}
 
 
 @vip.command()
@@ -132,7 +138,7 @@ def find(context: Context, text: str, as_json: bool) -> None:
     """List the VIPs whose number, agent or note holds TEXT (status 1 if none does)."""
     with context.database() as database:
         wanted = showing.wanted(context, text)
-        found = [row for row in rows(database.connection, VIPS) if wanted(row, "customer")]
+        found = [_row(row) for row in rows(database.connection, VIPS) if wanted(row, "customer")]
     showing.table(context, found, as_json, f"no VIP whose number, agent or note holds {text!r}")
 
 
@@ -184,3 +190,6 @@ def export(context: Context, target: TextIO) -> None:
     with context.database() as database:
         lines = ((row["customer"], row["agent"], row["note"]) for row in rows(database.connection, VIPS))
         showing.write_csv(target, ("number", "agent", "note"), lines)
+
+
+COMMANDS: list[click.Command] = [vip]

@@ -128,12 +128,12 @@ def read_number(text: str, plan: NumberPlan) -> Number:
     """A customer's number as a person has written it. Raises `InputError` for what is none, or spoilt on the way."""
     if not text:
         raise InputError("has no number")
-    if _SCIENTIFIC.fullmatch(text):
+    if "e" in text.lower() and _SCIENTIFIC.fullmatch(text):
         raise InputError(
             f"{text} is a number that the spreadsheet has shortened, its last digits are lost: "
             "format the column as text, enter the number again, and export again"
         )
-    if _DECIMALS.fullmatch(text):
+    if ("." in text or "," in text) and _DECIMALS.fullmatch(text):
         raise InputError(f"{text} has decimals: format the column as text and export again")
     number = plan.read(text)
     if number.e164 is None and number.text.startswith("+"):
@@ -169,6 +169,6 @@ def _without_quotes(line: str) -> str:
 
 def _cell(field: str) -> str:
     text = field.strip()
-    if formula := _FORMULA.fullmatch(text):
+    if text.startswith("=") and (formula := _FORMULA.fullmatch(text)):
         text = formula[1].strip()
     return text

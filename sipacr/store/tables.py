@@ -4,9 +4,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from sipacr.routing.facts import Number
+
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 Value = str | float | int | None
 Key = tuple[str | int, ...]
@@ -168,12 +171,15 @@ def lists_with(connection: sqlite3.Connection, number: Number, now: float) -> li
 def _put(
     connection: sqlite3.Connection, table: Table, key: Key, values: Mapping[str, Value], by: str, at: float
 ) -> None:
-    stamp = {"changed": at, "by": by} if table.stamped else {}
-    columns = (*table.key, *values, *stamp)
-    connection.execute(
-        f"INSERT OR REPLACE INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-        (*key, *values.values(), *stamp.values()),
-    )
+    if table.stamped:
+        values = {**values, "changed": at, "by": by}
+    connection.execute(_insert(table, tuple(values)), (*key, *values.values()))
+
+
+@cache
+def _insert(table: Table, values: tuple[str, ...]) -> str:
+    columns = (*table.key, *values)
+    return f"INSERT OR REPLACE INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
 def _told(table: Table, key: Key, values: Mapping[str, Value] | None) -> str | None:
@@ -183,4 +189,4 @@ def _told(table: Table, key: Key, values: Mapping[str, Value] | None) -> str | N
     told: dict[str, Value] = {name: value for name, value in values.items() if value not in (None, "", 0)}
     if table is BINDINGS:
         told = {"agent": key[3], "scope": key[2], **told} if key[2] else {"agent": key[3], **told}
-    return json.dumps(told, ensure_ascii=False)
+    return _JSON.encode(told)
