@@ -71,3 +71,12 @@ def test_it_imports_on_old_pythons() -> None:
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert imported == {"sys", "platform"}
     assert not any(isinstance(node, ast.ImportFrom | ast.JoinedStr | ast.NamedExpr) for node in ast.walk(tree))
+
+
+def test_the_program_asks_before_it_imports_anything_else() -> None:
+    tree = ast.parse((ROOT / "sipacr/__main__.py").read_text())
+    first, second = [node for node in tree.body if not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call)][
+        :2
+    ]
+    assert ast.unparse(first) == "from sipacr.platform_check import require"
+    assert ast.unparse(second) == "require()"
