@@ -182,6 +182,7 @@ def test_prefix_and_suffix_are_certain(mask: Mask) -> None:
         ("+4822*", "+48*", False),
         ("48*", "+48*", False),  # raw text and E.164 are two things
         ("+48*", "48*", False),
+        ("*22*", "+4822*", False),
         ("*", "+48*", True),
         ("*", "*", True),
         ("*12*", "?12?", True),

@@ -101,6 +101,11 @@ def test_what_is_no_number(raw: str) -> None:
     assert NumberPlan.of("PL").read(raw).e164 is None
 
 
+@pytest.mark.parametrize(("country", "raw"), [("DE", "2012345"), ("DE", "0201"), ("PL", "642123"), ("LU", "2201")])
+def test_extensions_that_the_metadata_would_allow_as_numbers(country: str, raw: str) -> None:
+    assert NumberPlan.of(country).read(raw).e164 is None
+
+
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
