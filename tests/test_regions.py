@@ -179,11 +179,12 @@ def test_packs(tmp_path: Path, name: str, text: str) -> None:
 
 
 def test_a_pack_comes_before_the_built_in_data_and_a_longer_prefix_before_both(tmp_path: Path) -> None:
-    first = pack(tmp_path, "prefix,code\n+48601,PL-14\n+4822,PL-12\n+48,DE\n", "first.csv")
+    first = pack(tmp_path, "prefix,code\n+48601,PL-14\n+4822,PL-12\n+4823,PL-10\n+4823,PL-14\n+48,DE\n", "first.csv")
     second = pack(tmp_path, "prefix,code\n+48601,PL-30\n+48601,PL-32\n+7916123,RU-MOW RU-MOS\n", "second.csv")
     known = Regions.load([first, second])
     assert known.lookup("+48601000111") == guess("PL-30", "PL-32")
     assert known.lookup("+48221112233") == sure("PL-12")
+    assert known.lookup("+48231112233") == guess("PL-10", "PL-14")
     assert known.lookup("+48616661122") == sure("PL-30")
     assert known.lookup("+79161234567") == guess("RU-MOW", "RU-MOS")
     assert known.lookup("+79161334567") == guess("RU")

@@ -107,7 +107,7 @@ class Regions:
     def _find(self, digits: str) -> Region:
         for length in self._lengths:
             found = self._table.get(digits[:length])
-            if found is not None and len(digits) >= length:
+            if found is not None:
                 if isinstance(found, Region):
                     return found
                 return Region(found, len(found) > 1 or not _is_fixed_line(found[0][:2], digits))
