@@ -109,9 +109,11 @@ def read_country(node: Node) -> NumberPlan:
     return NumberPlan.of(read_text(node, "a country such as PL"))
 
 
-def read_mask_text(node: Node) -> str:
+def read_extensions(node: Node) -> str:
+    """A mask of internal numbers, which are compared as they are dialled."""
     text = read_line(node)
-    Mask(text)
+    if Mask(text).sees_e164:
+        raise ValueError(f'"{text}": internal numbers are compared as they are dialled, without a plus')
     return str(text)
 
 
@@ -145,10 +147,11 @@ ExistingFile = Annotated[Path, PlainValidator(read_existing_file), _TEXT]
 
 class ListenShape(Shape):
     called: ClassVar[str] = '"listen"'
+    wanted: ClassVar[str] = 'a mapping such as {udp: "0.0.0.0:5060"}'
 
-    udp: Many[ListenAddress] = Field([], description="addresses with port, 5060 by default")
-    tcp: Many[ListenAddress] = Field([], description="addresses with port, 5060 by default")
-    tls: Many[ListenAddress] = Field([], description="addresses with port, 5061 by default")
+    udp: Many[ListenAddress] = Field(default_factory=list, description="addresses with port, 5060 by default")
+    tcp: Many[ListenAddress] = Field(default_factory=list, description="addresses with port, 5060 by default")
+    tls: Many[ListenAddress] = Field(default_factory=list, description="addresses with port, 5061 by default")
     public: Host | None = Field(None, description="host for Via and Contact behind NAT")
 
     @classmethod
@@ -159,6 +162,7 @@ class ListenShape(Shape):
 
 class TlsShape(Shape):
     called: ClassVar[str] = '"tls"'
+    wanted: ClassVar[str] = "a mapping with certificate and key"
 
     certificate: FilePath
     key: FilePath
@@ -167,23 +171,29 @@ class TlsShape(Shape):
 
 class NumbersShape(Shape):
     called: ClassVar[str] = '"numbers"'
+    wanted: ClassVar[str] = "a mapping with country, timezone and own"
 
     country: Country
     timezone: TimeZone
     own: Named[Line] = Field(description="our numbers and their names")
-    extensions: Many[Annotated[str, PlainValidator(read_mask_text), _NUMBER]] = Field(
+    extensions: Many[Annotated[str, PlainValidator(read_extensions), _NUMBER]] = Field(
         [], description="masks of internal numbers"
     )
-    emergency: Many[Annotated[str, PlainValidator(read_emergency), _NUMBER]] = Field([], description="as dialled")
+    emergency: Many[Annotated[str, PlainValidator(read_emergency), _NUMBER]] = Field(
+        default_factory=list, description="as dialled"
+    )
 
 
 class PeerShape(Shape):
     called: ClassVar[str] = "a peer"
+    wanted: ClassVar[str] = "a mapping with role, address and mode"
 
     role: Annotated[Role, PlainValidator(one_of("pbx", "trunk")), words_schema("pbx", "trunk")]
     address: Many[Endpoint] = Field(description="host[:port], or a list in order")
     mode: Annotated[Mode, PlainValidator(one_of("relay", "redirect")), words_schema("relay", "redirect")]
-    sources: Many[Source] = Field([], description="addresses and networks; default: the hosts of `address`")
+    sources: Many[Source] = Field(
+        default_factory=list, description="addresses and networks; default: the hosts of `address`"
+    )
     transport: Annotated[
         Literal["udp", "tcp", "tls"], PlainValidator(one_of("udp", "tcp", "tls")), words_schema("udp", "tcp", "tls")
     ] = "udp"
@@ -207,6 +217,7 @@ class PeerShape(Shape):
 
 class StoreShape(Shape):
     called: ClassVar[str] = '"store"'
+    wanted: ClassVar[str] = "a mapping such as {path: sipacr.db}"
 
     path: FilePath
 
@@ -225,8 +236,8 @@ class SettingsShape(Shape):
     numbers: NumbersShape
     peers: Named[PeerShape]
     destinations: Named[DestinationText]
-    outgoing_via: Many[PeerName] = Field([], description="trunks for calls to the world, in order")
-    regions: Many[ExistingFile] = Field([], description="further packs of prefixes")
+    outgoing_via: Many[PeerName] = Field(default_factory=list, description="trunks for calls to the world, in order")
+    regions: Many[ExistingFile] = Field(default_factory=list, description="further packs of prefixes")
     store: StoreShape | None = None
     rules: FilePath | None = Field(None, description="the folder of the rule files; default: rules")
 

@@ -74,7 +74,6 @@ class _Parent:
 
     names: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    written: Node | None = None  # the innermost condition
     tag: str | None = None
     learn: bool = True
     remember: tuple[Remember, ...] = ()
@@ -180,7 +179,6 @@ class Builder:
         this = _Parent(
             names=(*parent.names, name),
             conditions=conditions,
-            written=shape.node.get("when", parent.written),
             tag=parent.tag if shape.tag is None else str(shape.tag),
             learn=parent.learn if shape.learn is None else shape.learn,
             remember=remember,
@@ -206,7 +204,7 @@ class Builder:
             remember=this.remember,
             parents=parent.names,
         )
-        leaves.append(Leaf(rule, shape, this.written or shape.node, context))
+        leaves.append(Leaf(rule, shape, shape.node.get("when", shape.node), context))
 
     def _parts(self, when: WhenShape, rule: str) -> tuple[Condition, ...]:
         """What must hold for this mapping, all of it."""

@@ -144,7 +144,7 @@ def _keys(part: Condition) -> list[object]:
     if isinstance(part, NumberIs):
         return [(part.side, number) for number in (*part.e164, *part.raw)]
     if isinstance(part, MaskIs):
-        return [(part.side, mask.sees_e164, mask.prefix) for mask in part.masks]
+        return [_key_of_mask(part.side, mask) for mask in part.masks]
     if isinstance(part, RegionIs):
         return [(part.side, "region", code) for code in part.codes]
     if isinstance(part, _NAMED):
@@ -154,6 +154,11 @@ def _keys(part: Condition) -> list[object]:
     if isinstance(part, Not):
         return [Not]
     return [part]
+
+
+def _key_of_mask(side: str, mask: Mask) -> object:
+    """What a mask matches begins or ends with this."""
+    return (side, "begins", mask.prefix) if mask.prefix else (side, "ends", mask.suffix)
 
 
 def questions(parts: Sequence[Condition]) -> Iterator[object]:
@@ -167,14 +172,10 @@ def _questions(part: Condition) -> Iterator[object]:
     if isinstance(part, NumberIs):
         number = next(iter((*part.e164, *part.raw)))
         yield part.side, number
-        for length in range(len(number) + 1):
-            yield part.side, number.startswith("+"), number[:length]
-        yield part.side, False, ""
+        yield from _keys_of_text(part.side, number, number)
     elif isinstance(part, MaskIs):
-        mask: Mask = part.masks[0]
-        for length in range(len(mask.prefix) + 1):
-            yield part.side, mask.sees_e164, mask.prefix[:length]
-        yield part.side, False, ""
+        mask = part.masks[0]
+        yield from _keys_of_text(part.side, mask.prefix, mask.suffix)
     elif isinstance(part, RegionIs):
         yield part.side, "region", part.codes[0]
         yield part.side, "region", part.codes[0].partition("-")[0]
@@ -187,3 +188,11 @@ def _questions(part: Condition) -> Iterator[object]:
         yield Not
     else:
         yield part
+
+
+def _keys_of_text(side: str, prefix: str, suffix: str) -> Iterator[object]:
+    """Keys of the masks that may take all texts that begin and end so."""
+    for length in range(1, len(prefix) + 1):
+        yield side, "begins", prefix[:length]
+    for length in range(len(suffix) + 1):
+        yield side, "ends", suffix[len(suffix) - length :]

@@ -17,8 +17,10 @@ from pydantic_core import CoreSchema
 
 from sipacr.rulefile import readers
 from sipacr.rulefile.network import HeaderName
+from sipacr.rulefile.problems import nearest
 from sipacr.rulefile.readers import RuleContext, rules_of, shorthand
 from sipacr.rulefile.shape import (
+    SURELY,
     Context,
     Duration,
     Flag,
@@ -62,6 +64,7 @@ _NUMBERS = _OrSchema({"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER}]})
 
 class AgentShape(Shape):
     called: ClassVar[str] = "an agent"
+    wanted: ClassVar[str] = "a mapping such as {extension: 101}"
 
     extension: readers.Extension
     mobile: readers.Mobile | None = None
@@ -88,6 +91,7 @@ class AgentShape(Shape):
 
 class ListShape(Shape):
     called: ClassVar[str] = "a list's declaration"
+    wanted: ClassVar[str] = "{} or {known: true} (the numbers themselves are data: sipacr list add)"
     may_be_empty: ClassVar[bool] = True
 
     known: Flag = Field(False, description="its entries are known customers")
@@ -114,14 +118,18 @@ Lines = Annotated[Listed[Many[readers.AgentName]], WrapValidator(_lines)]
 Spans = Many[readers.SpanText]
 
 
+_NO_DAYS = ("tz", "open", "closed")
+
+
 class ScheduleShape(Shape):
     called: ClassVar[str] = "a schedule"
+    wanted: ClassVar[str] = 'a mapping such as {mon-fri: "08:00-18:00"}'
 
     tz: TimeZone | None = Field(None, description="default: numbers.timezone")
     open: Annotated[dict[readers.DateText, Spans], BeforeValidator(map_only)] = Field(
         default_factory=dict, description="dates with other hours"
     )
-    closed: Many[readers.Closed] = Field([], description="dates, or iCal files")
+    closed: Many[readers.Closed] = Field(default_factory=list, description="dates, or iCal files")
     days: dict[readers.Days, Spans] = Field(default_factory=dict)
 
     @classmethod
@@ -142,14 +150,14 @@ class ScheduleShape(Shape):
 
 
 def _split_days(node: Any) -> Any:
-    """The keys that name days apart from the others."""
+    """The keys that name days apart from the others, and from what is only misspelt of those."""
     if not isinstance(node, Mapping) or not node:
         return node
     split, days = Mapping(), Mapping()
     for part in (split, days):
         part.line, part.column, part.under = node.line, node.column, node.under
     for key, value in node.items():
-        (split if key in ("tz", "open", "closed") else days)[key] = value
+        (days if nearest(key, _NO_DAYS, SURELY) is None else split)[key] = value
     if days:
         split["days"] = days
     return split
@@ -171,15 +179,16 @@ Schedule = Annotated[ScheduleShape, BeforeValidator(_split_days), _ScheduleSchem
 class LearnFromShape(Shape):
     called: ClassVar[str] = '"learn_from"'
 
-    agents: Many[readers.AgentName] = Field([])
-    groups: Many[readers.GroupName] = Field([])
-    peers: Many[PeerName] = Field([])
-    numbers: Many[readers.NumberText] = Field([], description="the numbers that calls show")
+    agents: Many[readers.AgentName] = Field(default_factory=list)
+    groups: Many[readers.GroupName] = Field(default_factory=list)
+    peers: Many[PeerName] = Field(default_factory=list)
+    numbers: Many[readers.NumberText] = Field(default_factory=list, description="the numbers that calls show")
     header: Annotated[dict[HeaderName, readers.ValueMask], BeforeValidator(map_only)] = Field(default_factory=dict)
 
 
 class StickyShape(Shape):
     called: ClassVar[str] = "a sticky profile"
+    wanted: ClassVar[str] = "a mapping such as {preset: acr-24h}"
 
     preset: Annotated[str, PlainValidator(one_of(*PRESETS)), WithJsonSchema({"enum": list(PRESETS)})] | None = None
     create: Many[readers.CreatingEvent] | None = None
@@ -189,7 +198,7 @@ class StickyShape(Shape):
     min_talk: Duration | None = None
     keep: readers.KeepWord = "last"
     scope: readers.ScopeWord = "everywhere"
-    during: Many[readers.ScheduleName] = Field([], description="schedules in which it is used")
+    during: Many[readers.ScheduleName] = Field(default_factory=list, description="schedules in which it is used")
     ring: PositiveDuration | None = None
     learn_from: LearnFromShape | None = None
 
@@ -234,6 +243,7 @@ class DialledShape(Shape):
 
 class WhenShape(Shape):
     called: ClassVar[str] = "a condition"
+    wanted: ClassVar[str] = "a condition such as {during: office}"
     elsewhere: ClassVar[Names[str, str]] = {
         **{key: f'"{key}" is reserved for a later version' for key in ("free", "card", "owner")},
         **{key: f"write {{caller: {{{key}: ...}}}}" for key in CallerShape.known_keys()},
@@ -254,6 +264,7 @@ class WhenShape(Shape):
 
 class StepShape(Shape):
     called: ClassVar[str] = "a step"
+    wanted: ClassVar[str] = "a step such as {agent: anna}"
     elsewhere: ClassVar[Names[str, str]] = {
         "destination": 'did you mean "to"?',
         "else": '"else" belongs to the rule, beside its route',
@@ -273,7 +284,9 @@ class StepShape(Shape):
     total: PositiveDuration | None = Field(None, description="for the whole step")
     order: readers.OrderWord | None = None
     skip_busy: Flag = False
-    stop_on: Many[readers.OutcomeWord] = Field([], description="outcomes after which no further step is tried")
+    stop_on: Many[readers.OutcomeWord] = Field(
+        default_factory=list, description="outcomes after which no further step is tried"
+    )
     from_: Line | None = Field(None, alias="from")
     headers: Annotated[dict[readers.FreeHeaderName, Line], BeforeValidator(map_only)] = Field(default_factory=dict)
     whisper: Line | None = None
@@ -327,6 +340,7 @@ Else = Annotated[ElseShape, WrapValidator(_read_else), _OrSchema({"enum": list(_
 
 class RememberShape(Shape):
     called: ClassVar[str] = '"remember"'
+    wanted: ClassVar[str] = "a mapping such as {list: white, on: call}"
 
     list_: readers.ListName = Field(alias="list")
     on: Annotated[str, PlainValidator(one_of("call", "answer")), WithJsonSchema({"enum": ["call", "answer"]})] = "call"
@@ -334,6 +348,7 @@ class RememberShape(Shape):
 
 class RuleShape(Shape):
     called: ClassVar[str] = "a rule"
+    wanted: ClassVar[str] = "a rule (name:, when:, route: ...)"
     elsewhere: ClassVar[Names[str, str]] = {
         **{key: f'"{key}" belongs under "when"' for key in WhenShape.known_keys()},
         **{key: f'"{key}" belongs in a step: route: [{{{key}: ...}}]' for key in (*_TARGETS, *_DROPPED)},
@@ -391,11 +406,11 @@ class RuleFileShape(Shape):
     lists: Named[ListShape] = Field(default_factory=dict)
     schedules: Named[Schedule] = Field(default_factory=dict)
     sticky: Named[StickyShape] = Field(default_factory=dict)
-    rules: Listed[RuleShape] = Field([], description="incoming calls; the first match wins")
+    rules: Listed[RuleShape] = Field(default_factory=list, description="incoming calls; the first match wins")
     outgoing: Annotated[Listed[RuleShape], WrapValidator(readers.as_outgoing)] = Field(
         [], description="calls from the PBX to the world"
     )
-    fallback: Many[readers.Place] = Field([], description="destinations in order")
+    fallback: Many[readers.Place] = Field(default_factory=list, description="destinations in order")
 
 
 def dropped_keys(step: Node) -> list[Text]:

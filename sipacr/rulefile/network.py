@@ -22,6 +22,8 @@ def split_port(text: str) -> tuple[str, int | None]:
 
     Raises ValueError, saying what is wrong.
     """
+    if text.lower().startswith(("sip:", "sips:")):
+        raise ValueError(f'"{text}" is a URI; write the host alone, with its port: 10.0.0.5:5060')
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
         if not closed or not (rest == "" or rest.startswith(":")):
@@ -141,7 +143,7 @@ def destination(text: str, context: Context) -> Destination:
         raise ValueError(f'"{text}" has no valid user part before the @; write it like "600@{peer or "pbx"}"')
     known = context.names.get("peer")
     if known is not None and peer not in known:
-        hint = suggestion(peer, known) or f"; the peers are {', '.join(known)}"
+        hint = suggestion(peer, known) or (f"; the peers are {', '.join(known)}" if known else "")
         raise ValueError(f'unknown peer "{peer}" in "{text}"{hint}')
     return Destination(user, peer)
 

@@ -36,11 +36,14 @@ def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
     )
 
 
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.55) -> str | None:
+    """The known word that is most like `word`; with a `cutoff` near 1 only one that it is surely meant for."""
+    folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=cutoff)
+    return folded[near[0]] if near else None
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean "..."?` with the known word that is nearest to `word`, or nothing."""
-    candidates = list(known)
-    near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if not near:
-        folded = {candidate.casefold(): candidate for candidate in candidates}
-        near = [folded[match] for match in difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)]
-    return f'; did you mean "{near[0]}"?' if near else ""
+    near = nearest(word, known)
+    return f'; did you mean "{near}"?' if near else ""

@@ -71,6 +71,7 @@ class RuleContext(Context):
     """What readers of rules know beside names: our numbers and peers, and in which part of the file they are."""
 
     directory: Directory | None = None  # None: sipacr.yaml has errors, what depends on it is not checked
+    extensions: tuple[Mask, ...] = ()  # masks of internal numbers
     without_mobile: frozenset[str] = frozenset()  # agents
     outgoing: bool = False  # within `outgoing`
 
@@ -87,7 +88,7 @@ def rules_of(info: ValidationInfo) -> RuleContext:
 
 def read_number(node: Node, info: ValidationInfo) -> Text:
     """An exact number; what looks like a mask is one that was put in the wrong place."""
-    text = read_line(node)
+    text = read_line(node, "a number")
     context = rules_of(info)
     looks_like_mask = "?" in text or ("*" in text and text[0] in "+0123456789")
     if looks_like_mask:
@@ -119,10 +120,10 @@ def _some(words: Iterable[str]) -> str:
 
 def read_mask(node: Node, info: ValidationInfo) -> Mask:
     """A mask of a number, with a warning if it looks national: numbers come in E.164 as a rule."""
-    text = read_line(node)
+    text = read_line(node, "a mask")
     mask = Mask(str(text))
     context = rules_of(info)
-    if context.directory and not any(Mask(inner).subsumes(mask) for inner in context.directory.extensions):
+    if context.directory and not any(inner.subsumes(mask) for inner in context.extensions):
         meant = e164_suggestion(mask, context.directory.plan)
         if meant is not None:
             said = f'the mask "{text}" sees the raw number as it comes, not E.164'
@@ -454,10 +455,10 @@ EventWord = Annotated[Event, _words(*EVENTS), words_schema(*EVENTS)]
 KeepWord = Annotated[Literal["last", "first", "all"], _words(*KEEPS), words_schema(*KEEPS)]
 ScopeWord = Annotated[Literal["everywhere", "number"], _words(*SCOPES), words_schema(*SCOPES)]
 EndWord = Annotated[Literal["conversation", "used"], _words(*ENDS), words_schema(*ENDS)]
-AgentName = Annotated[Text, PlainValidator(refers("agent")), _STRING]
-AgentWithMobile = Annotated[Text, PlainValidator(read_agent_with_mobile), _STRING]
-GroupName = Annotated[Text, PlainValidator(refers("group")), _STRING]
-ListName = Annotated[Text, PlainValidator(refers("list")), _STRING]
-ScheduleName = Annotated[Text, PlainValidator(refers("schedule")), _STRING]
-StickyName = Annotated[Text, PlainValidator(refers("sticky profile")), _STRING]
+AgentName = Annotated[Text, PlainValidator(refers("agent")), _SCALAR]
+AgentWithMobile = Annotated[Text, PlainValidator(read_agent_with_mobile), _SCALAR]
+GroupName = Annotated[Text, PlainValidator(refers("group")), _SCALAR]
+ListName = Annotated[Text, PlainValidator(refers("list")), _SCALAR]
+ScheduleName = Annotated[Text, PlainValidator(refers("schedule")), _SCALAR]
+StickyName = Annotated[Text, PlainValidator(refers("sticky profile")), _SCALAR]
 RuleName = Annotated[Text, PlainValidator(read_name), _SCALAR]

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Names
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -19,7 +20,6 @@ from pydantic import (
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PlainValidator,
-    PrivateAttr,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -29,13 +29,14 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from sipacr.routing.ruleset import Position
-from sipacr.rulefile.problems import Problem, Severity, suggestion
+from sipacr.rulefile.problems import Problem, Severity, nearest, suggestion
 from sipacr.rulefile.yamltree import Mapping, Node, Sequence, Text, Tree, describe
 
 T = TypeVar("T")
 
 _SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 _LONGEST_NAME = 100
+SURELY = 0.65  # likeness from which a misspelt key is taken for the one that was meant
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|min|m|h|d|w))+")
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|min|m|h|d|w)")
@@ -115,10 +116,10 @@ def read_text(node: Node, wanted: str = "a text") -> Text:
     return node
 
 
-def read_line(node: Node) -> Text:
+def read_line(node: Node, wanted: str = "a text") -> Text:
     """A text without line breaks and other control characters: what goes into a SIP message."""
-    text = read_text(node)
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
+    text = read_text(node, wanted)
+    if not text.isprintable() and any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
         raise ValueError("line breaks and control characters may not stand in it")
     return text
 
@@ -298,28 +299,38 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     called: ClassVar[str] = "a mapping"  # in messages: what this mapping is
+    wanted: ClassVar[str] = ""  # in messages: what should stand here, if `called` does not say it
     may_be_empty: ClassVar[bool] = False
     elsewhere: ClassVar[Names[str, str]] = {}  # keys that do not belong here, and what to say of them
 
-    _node: Mapping = PrivateAttr()
-
-    @property
-    def node(self) -> Mapping:
-        """The mapping in the file, whose keys have positions."""
-        return self._node
+    if TYPE_CHECKING:  # no field: `_read` puts it there
+        node: Mapping  # the mapping in the file, whose keys have positions
 
     @classmethod
-    def known_keys(cls) -> tuple[str, ...]:
-        """The keys that may be written."""
-        known = cls.__dict__.get("_keys")
-        if known is None:
-            known = tuple(info.alias or name for name, info in cls.model_fields.items())
-            setattr(cls, "_keys", known)  # noqa: B010  (a class attribute, not a field)
-        return known
+    @cache
+    def known_keys(cls) -> dict[str, None]:
+        """The keys that may be written, in their order."""
+        return {info.alias or name: None for name, info in cls.model_fields.items()}
 
     @classmethod
     def check(cls, node: Mapping, context: Context) -> None:
         """Reports what concerns several keys at once. May raise ValueError, if nothing else matters then."""
+
+    @classmethod
+    def _report_unknown(cls, node: Mapping, context: Context) -> None:
+        """A key that is only misspelt is read as what was meant, so that one slip is one problem."""
+        known = cls.known_keys()
+        for key in node.names():
+            if key in known:
+                continue
+            hint = cls.elsewhere.get(key)
+            said = f"; {hint}" if hint else suggestion(key, known) or f"; {cls.called} has {', '.join(known)}"
+            context.error(key, f'unknown key "{key}" in {cls.called}{said}')
+            meant = None if hint else nearest(key, known, SURELY)
+            if meant is not None and meant not in node:
+                node.rename(key, meant)
+            else:
+                del node[key]
 
     @model_validator(mode="wrap")
     @classmethod
@@ -328,19 +339,16 @@ class Shape(BaseModel):
             return handler(node)
         if not isinstance(node, Mapping):
             read_missing(node)
-            raise ValueError(f"{cls.called} is expected here, not {describe(node)}")
+            raise ValueError(f"{cls.wanted or cls.called} is expected here, not {describe(node)}")
         if not node and not cls.may_be_empty:
             raise EmptyError
         context = context_of(info)
         known = cls.known_keys()
-        strange = [key for key in node.names() if key not in known]
-        for key in strange:
-            hint = cls.elsewhere.get(key)
-            said = f"; {hint}" if hint else suggestion(key, known) or f"; {cls.called} has {', '.join(known)}"
-            context.error(key, f'unknown key "{key}" in {cls.called}{said}')
+        if not node.keys() <= known.keys():
+            cls._report_unknown(node, context)
         cls.check(node, context)
-        shape = handler(_Checked((key, value) for key, value in node.items() if key in known))
-        shape._node = node
+        shape = handler(_Checked(node))
+        shape.__dict__["node"] = node
         return shape
 
 

@@ -49,6 +49,10 @@ class Mapping(dict[str, "Node"]):
                 return key
         raise KeyError(name)
 
+    def rename(self, key: Text, name: str) -> None:
+        """Reads `key` as `name`, at the place of `key`."""
+        self[make_text(name, key.line, key.column)] = self.pop(key)
+
     def names(self) -> list[Text]:
         """The keys, with their positions."""
         return cast(list[Text], list(self))
@@ -271,15 +275,21 @@ class _Builder:
             parent.ignored = False
 
     def report(self, finding: Finding) -> None:
-        self.tree.problems.append(finding.problem(self.tree.file))
+        """Of two things at one place the later one counts: libyaml has read more of it by then."""
+        problem = finding.problem(self.tree.file)
+        if self.tree.problems and self.tree.problems[-1].position == problem.position:
+            self.tree.problems.pop()
+        self.tree.problems.append(problem)
 
     def stop(self, finding: Finding) -> bool:
-        """The rest of the file cannot be read; what was read stays, so that its names are known."""
+        """The rest of the file cannot be read; the whole entries of its sections stay."""
         self.report(finding)
         self.tree.whole = False
+        del self.stack[2:]
         while self.stack:
             done = self.stack.pop()
-            self.add(done.node, done.size, None)
+            if done.node:
+                self.add(done.node, done.size, None)
         return False
 
 
