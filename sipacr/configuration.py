@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sipacr.routing.decide import Engine
-from sipacr.routing.regions import Regions
-from sipacr.routing.ruleset import Ruleset
+from sipacr.routing.regions import PackError, Regions
+from sipacr.routing.ruleset import Position, Ruleset
 from sipacr.rulefile import load_rules
 from sipacr.rulefile.problems import Problem
 from sipacr.settings import Settings, load_settings
@@ -40,7 +40,11 @@ def _load_rules(settings: Settings, problems: list[Problem]) -> tuple[Configurat
     problems = problems + more
     if ruleset is None:
         return None, problems
-    engine = Engine(ruleset, settings.directory, Regions.load(settings.regions))
+    try:
+        regions = Regions.load(settings.regions)
+    except PackError as error:
+        return None, problems + [Problem(Position(str(p.path), p.line, 1), p.message) for p in error.problems]
+    engine = Engine(ruleset, settings.directory, regions)
     return Configuration(settings, ruleset, engine, tuple(problems)), problems
 
 
