@@ -29,12 +29,10 @@ from sipacr.local import local_addresses, raise_file_limit
 from sipacr.router import Router
 from sipacr.routing.directory import Peer
 from sipacr.settings import Listen, Settings
-from sipacr.sip.caller import IDENTITY
 from sipacr.sip.certificates import CertificateFault, server_context
 from sipacr.sip.front import Front
 from sipacr.sip.library import Library, LibraryFault, self_check
 from sipacr.sip.message import Parser
-from sipacr.sip.scan import Scanner
 from sipacr.sip.sources import Sources
 from sipacr.sip.streams import StreamListener, open_stream
 from sipacr.sip.udp import UdpSocket, open_udp
@@ -204,7 +202,7 @@ class Service:
     def _take_headers(self, loaded: Configuration) -> None:
         """Read those headers of each request that somebody asks for."""
         named = {peer.dialled_from for peer in loaded.settings.directory.peers.values()} - {"request-uri", "to"}
-        self.front.scanner = Scanner((*IDENTITY, *loaded.ruleset.headers, *named))
+        self.front.read_headers((*loaded.ruleset.headers, *named))
 
     async def _take_names(self, settings: Settings) -> None:
         resolved = await self._loop.run_in_executor(None, configuration.resolve_names, settings)

@@ -8,11 +8,9 @@ from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Request
 from sipacr.routing.numbers import NumberPlan
 from sipacr.sip.answer import Verdict, contact, status
-from sipacr.sip.caller import IDENTITY
 from sipacr.sip.front import Front
 from sipacr.sip.library import Library, Schemes, self_check
 from sipacr.sip.message import Parser
-from sipacr.sip.scan import Scanner
 
 REDIRECT = Verdict(status(302), contact("101", "pbx.example.pl", "1.0", None))
 FALLBACK = Verdict(status(302), contact("600", "pbx.example.pl", "1.0", None))
@@ -42,7 +40,7 @@ class Routed:
         self.verdict: Callable[[Request], Verdict] = lambda request: REDIRECT
         self.now = 1000.0
         self.front = Front(parser, self._route, lambda peer: FALLBACK, b"secret", lambda: self.now)
-        self.front.scanner = Scanner((*IDENTITY, "x-campaign"))
+        self.front.read_headers(["X-Campaign"])
         self.front.set_own_addresses([("192.0.2.5", 5060), ("127.0.0.1", 5060), ("2001:db8::5", 5060)])
 
     def _route(self, request: Request, peer: Peer) -> Verdict:

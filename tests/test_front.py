@@ -108,7 +108,7 @@ def test_a_trusted_identity_wins_over_an_anonymous_from(routed: Routed, trunk: P
     ],
 )
 def test_what_was_dialled(routed: Routed, trunk: Peer, where: str, extra: str, dialled: str) -> None:
-    routed.front.scanner = type(routed.front.scanner)(["X-Did"])
+    routed.front.read_headers(["X-Did"])
     peer = Peer("x", "trunk", "redirect", ("127.0.0.1",), trunk.plan, dialled_from=where)
     routed.send(invite(("To: <sip:+48221112233@", "To: <sip:+48229998877@"), ("Contact:", extra + "Contact:")), peer)
     assert routed.requests[0].dialled.e164 == dialled
@@ -312,6 +312,7 @@ def test_a_call_whose_facts_cannot_be_read_goes_to_the_fallback(
     routed: Routed, trunk: Peer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sipacr.sip.front.facts", lambda *_: 1 / 0)
+    monkeypatch.setattr("sipacr.sip.front.plain_facts", lambda *_: 1 / 0)
     answer = routed.send(invite(), trunk)
     assert answer is not None
     assert FALLBACK.headers in answer
@@ -322,7 +323,7 @@ def test_any_other_fault_of_ours_is_a_500_and_loud(
     routed: Routed, trunk: Peer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sipacr.sip.gate.semantics", lambda *_: 1 / 0)
-    assert code(routed.send(invite(), trunk)) == 500
+    assert code(routed.send(request("OPTIONS"), trunk)) == 500
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -1,27 +1,13 @@
-"""Reading a request: the expressions for common forms say what PJSIP's structs say, of any text."""
+"""The short way of a common INVITE and the long way say the same; and what PJSIP's parser makes of single headers."""
 
 import pytest
+from conftest import Routed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sip_messages import invite
 
-from sipacr.sip import message as module
-from sipacr.sip.message import Message, Parser, entities
-from sipacr.sip.scan import Scanner
-
-SCANNER = Scanner()
-FIELDS = ("scheme", "user", "from_user", "from_host", "from_tag", "to_tag", "branch", "max_forwards", "error")
-
-
-def both(parser: Parser, data: bytes, monkeypatch: pytest.MonkeyPatch | None = None) -> tuple[bool, Message | None, Message | None]:
-    """Whether the plain expressions fitted, what was read with them, and what PJSIP's structs say."""
-    head = SCANNER.scan(data[: data.find(b"\r\n\r\n") + 4])
-    plain = parser.parse(head)
-    fitted = plain is not None and plain.error is None and module._read_plain(head, Message())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_read_plain", lambda head, message: False)
-        return fitted, plain, parser.parse(head)
-
+from sipacr.routing.directory import Peer
+from sipacr.sip.message import Parser, entities
 
 token = st.text("abcXYZ019-.!%*_+`'~ ;<>\"@:=,()[]?#\\\té", max_size=12)
 number = st.sampled_from(["+48601000111", "601 000", "anna", "a%40b", "a;b=c", "*97", "%2348", "", "a:pw", "sip:x"])
@@ -48,20 +34,47 @@ changes = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
-@given(changes)
-def test_common_forms_read_as_pjsip_reads_them(change: dict[str, str]) -> None:
-    data = invite(*change.items())
-    fitted, plain, structs = both(PARSER[0], data)
-    if fitted:
-        assert plain is not None
-        assert structs is not None
-        assert {name: getattr(plain, name) for name in FIELDS} == {name: getattr(structs, name) for name in FIELDS}
+inserted = st.lists(
+    st.sampled_from(
+        ["P-Asserted-Identity: <sip:+48602000222@carrier>\n", 'P-Asserted-Identity: "A" <sip:anna@[::1]:5061;user=phone>\n',
+         "p-asserted-identity: <sip:+48603000333@c>\n", "P-Asserted-Identity: <tel:+48604000444>\n", "Privacy: id\n",
+         "Remote-Party-ID: <sip:+48605000555@c>;party=calling\n", "Require: foo\n", "Via: SIP/2.0/TCP h\n", "To: <sip:x@y>\n",
+         "X-Other:\n", "X-Other: folded\n too\n", "Record-Route: <sip:p;lr>\n", "f: <sip:a@b>\n", "X-Campaign: x\n", "Route: <sip:r;lr>\n",
+         "Contact: <<\n", "Supported: timer\n", "Bad\n", "l: 0\n", "X Bad: 1\n", "Content-Type: application/sdp\n", "Allow: A B\n"]
+    ),
+    max_size=3,
+)  # fmt: skip
 
 
-def test_the_usual_invite_is_of_the_common_form(parser: Parser) -> None:
-    assert both(parser, invite())[0]
-    assert both(parser, invite(("127.0.0.1:5070;branch", "127.0.0.1:5070;rport;branch")))[0]
+@settings(max_examples=2000, deadline=None)
+@given(changes, inserted, st.sampled_from(["", "v=0\r\n"]), st.sampled_from([b"", b"x"]), st.booleans())
+def test_the_short_way_answers_as_the_long_way(
+    change: dict[str, str], extra: list[str], body: str, tail: bytes, trusted: bool
+) -> None:
+    where = st_where(extra)
+    data = invite(*change.items(), where, body=body) + tail
+    parser, trunk = GIVEN[0]
+    peer = Peer("x", "trunk", "redirect", ("127.0.0.1",), trunk.plan, trusted=trusted)
+    short, long = Routed(parser), Routed(parser)
+    long.front._plain_invite = lambda *_: None  # type: ignore[method-assign]
+    assert short.send(data, peer) == long.send(data, peer)
+    assert short.front.counts == long.front.counts
+    seen = [[(r.caller, r.dialled, r.anonymous, r.call_id, r.from_tag, r.cseq) for r in each.requests] for each in (short, long)]
+    assert seen[0] == seen[1]
+
+
+def st_where(extra: list[str]) -> tuple[str, str]:
+    return ("Contact: <sip", "".join(extra) + "Contact: <sip")
+
+
+@pytest.mark.parametrize(
+    "change", [(), (("5070;branch=z9hG4bK-1", "5070;rport;branch=z9hG4bK-1"),), (("branch=z9hG4bK-1", "branch=z9hG4bK-1;rport"),)]
+)
+def test_the_usual_invite_goes_the_short_way(
+    routed: Routed, trunk: Peer, change: tuple[tuple[str, str], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routed.front, "request", lambda *_: pytest.fail("the long way"))
+    assert routed.send(invite(*change, body="v=0\r\n"), trunk)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +99,9 @@ def test_entities() -> None:
     assert entities('"a,b" <sip:x,y@h>, <tel:1>,c') == ['"a,b" <sip:x,y@h>', "<tel:1>", "c"]
 
 
-PARSER: list[Parser] = []
+GIVEN: list[tuple[Parser, Peer]] = []
 
 
 @pytest.fixture(autouse=True)
-def _for_hypothesis(parser: Parser) -> None:
-    PARSER[:] = [parser]
+def _for_hypothesis(parser: Parser, trunk: Peer) -> None:
+    GIVEN[:] = [(parser, trunk)]

@@ -29,10 +29,6 @@ REASONS = {
 
 _SENT_BY = re.compile(rb"\s(\[[^\]]*\]|[^\s:;]+)(?:\s*:\s*(\d{1,5}))?\s*$")
 
-# One value with nothing to complete: if it came from where it says, it goes back as it is.
-_PLAIN = re.compile(rb" SIP/2\.0/[A-Z]+ ([0-9A-Za-z.-]+)(?::([1-9]\d{3}))?;branch=[A-Za-z0-9._-]+")
-
-
 class Verdict(NamedTuple):
     """What to answer: the status line's rest and the further headers, each line with its CRLF."""
 
@@ -74,9 +70,6 @@ def stamp_via(value: bytes, host: bytes, port: int) -> tuple[bytes, int]:
 
     `maddr` is left standing and not obeyed: an answer never goes to a third host.
     """
-    plain = _PLAIN.fullmatch(value)
-    if plain is not None and plain[1] == host:
-        return value, int(plain[2] or 5060)
     end = _first_value_end(value)
     parts = value[:end].split(b";")
     found = _SENT_BY.search(parts[0])
@@ -126,11 +119,16 @@ def answer(head: Head, verdict: Verdict, to_tag: bytes, host: bytes, port: int) 
     if not (type(from_) is type(to) is type(call_id) is type(cseq) is bytes):  # one stands twice: the 400 to it has the first
         from_, to, call_id, cseq = head.one(FROM), head.one(TO), head.one(CALL_ID), head.one(CSEQ)
     stamped, answer_port = stamp_via(via if type(via) is bytes else head.one(VIA), host, port)
-    data = b"SIP/2.0 %b\r\nVia:%b\r\n%bFrom:%b\r\nTo:%b%b\r\nCall-ID:%b\r\nCSeq:%b\r\n%bContent-Length: 0\r\n\r\n" % (
-        verdict.status, stamped, more, from_, to.rstrip(), b";tag=" + to_tag if to_tag else b"", call_id, cseq,
-        verdict.headers,
+    return Reply(compose(verdict, stamped, more, from_, to.rstrip(), to_tag, call_id, cseq), answer_port)
+
+
+def compose(
+    verdict: Verdict, via: bytes, more: bytes, from_: bytes, to: bytes, to_tag: bytes, call_id: bytes, cseq: bytes
+) -> bytes:
+    """A response from header values as they stand behind their colons; `more` are whole lines."""
+    return b"SIP/2.0 %b\r\nVia:%b\r\n%bFrom:%b\r\nTo:%b%b\r\nCall-ID:%b\r\nCSeq:%b\r\n%bContent-Length: 0\r\n\r\n" % (
+        verdict.status, via, more, from_, to, b";tag=" + to_tag if to_tag else b"", call_id, cseq, verdict.headers,
     )  # fmt: skip
-    return Reply(data, answer_port)
 
 
 def _lines(name: bytes, values: Sequence[bytes]) -> bytes:

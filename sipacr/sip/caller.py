@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Number, Request
 from sipacr.sip.message import Message, Parser
+from sipacr.sip.plain import Plain
 from sipacr.sip.scan import CALL_ID, MAX_FORWARDS, Head
 
 # Headers that are read whatever the rules name.
@@ -75,3 +76,15 @@ def facts(head: Head, message: Message, peer: Peer, parser: Parser) -> Request:
         message.from_tag,
         message.cseq,
     )
+
+
+def plain_facts(plain: Plain, peer: Peer, call_id: str, from_tag: str, cseq: int) -> Request:
+    """The facts of an INVITE that the plain expression has read: the same as `facts` says of it."""
+    if peer.trusted and plain.asserted_user is not None:
+        user, host = plain.asserted_user.decode(), plain.asserted_host.decode()
+    else:
+        user, host = plain.from_user.decode(), plain.from_host.decode()
+    anonymous = is_anonymous(user, host)
+    read = peer.plan.read
+    caller = _NOBODY if anonymous else read(user)
+    return Request(caller, read(plain.user.decode()), peer.name, anonymous, _NOTHING, call_id, from_tag, cseq)

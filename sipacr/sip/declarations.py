@@ -96,6 +96,7 @@ typedef struct {
 } pjsip_rx_data;
 
 pjsip_msg *pjsip_parse_rdata(char *buf, size_t size, pjsip_rx_data *rdata);
+pjsip_msg *pjsip_parse_msg(pj_pool_t *pool, char *buf, size_t size, pjsip_parser_err_report *errors);
 pjsip_uri *pjsip_parse_uri(pj_pool_t *pool, char *buf, size_t size, unsigned options);
 """
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Hashable, Iterable
 from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Request
 from sipacr.sip import gate
-from sipacr.sip.answer import Reply, Verdict, answer, header, sent_by, status
-from sipacr.sip.caller import facts
+from sipacr.sip.answer import Reply, Verdict, answer, compose, header, sent_by, stamp_via, status
+from sipacr.sip.caller import IDENTITY, facts, plain_facts
 from sipacr.sip.message import Message, Parser, entities
+from sipacr.sip.plain import Plain, expression
+from sipacr.sip.plain import read as read_plain
 from sipacr.sip.recent import LIFETIME, Recent, Same
 from sipacr.sip.scan import CALL_ID, VIA, Head, Scanner, datagram
 from sipacr.sip.stun import binding_response
@@ -50,10 +52,16 @@ class Front:
         self._recent = Recent()
         self._kept: dict[tuple[Same, str], Verdict] = {}
         self._kept_until: deque[tuple[float, tuple[Same, str]]] = deque()
-        self.scanner = Scanner()
+        self.read_headers(())
         self._own: frozenset[tuple[bytes, int]] = frozenset()
         self._own_texts: tuple[bytes, ...] = ()
         self.counts: Counter[str] = Counter()
+
+    def read_headers(self, names: Iterable[str]) -> None:
+        """Hand these headers (any case) to the rules, besides those that say who calls."""
+        wanted = tuple(names)
+        self._scanner = Scanner((*IDENTITY, *wanted))
+        self._expression = expression(wanted)
 
     def set_own_addresses(self, addresses: Iterable[tuple[str, int]]) -> None:
         """Where we listen: a request whose Via names one of these has been here before."""
@@ -71,7 +79,42 @@ class Front:
         if data[:1] == b"\0":
             response = binding_response(data, host.decode(), port)
             return Reply(response, port) if response else None
-        return self.request(datagram(self.scanner, data), peer, host, port)
+        if start == b"INVI":
+            try:
+                reply = self._plain_invite(data, peer, host, port)
+            except Exception:  # the long way may still answer
+                self.counts["errors"] += 1
+                log.exception("our fault, an INVITE of the common form was not understood")
+                reply = None
+            if reply is not None:
+                return reply
+        return self.request(datagram(self._scanner, data), peer, host, port)
+
+    def _plain_invite(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
+        """The short cut for an INVITE of the common form; None: go the long way, which has to say the same."""
+        match = self._expression.match(data)
+        plain = match and read_plain(match, len(data))
+        if not match or not plain or peer.dialled_from != "request-uri":
+            return None
+        via, call_id = plain.via, plain.call_id
+        for own in self._own_texts:
+            if own in via:  # type: ignore[operator]  # `read_plain` has seen that it is there
+                return None
+        if not self._parser.accepts(data[: match.end()]):
+            return None
+        return self._answer_plain(plain, via, call_id, peer, host, port)  # type: ignore[arg-type]
+
+    def _answer_plain(self, plain: Plain, via: bytes, call_id: bytes, peer: Peer, host: bytes, port: int) -> Reply:
+        from_tag, branch = plain.from_tag.decode(), plain.branch.decode()
+        same = (call_id[1:], from_tag, int(plain.number))
+        request = plain_facts(plain, peer, call_id[1:].decode(), from_tag, same[2])
+        verdict = self._invite(same, branch, request, peer)
+        answer_port = int(plain.via_port or 5060)
+        if plain.rport or plain.rport_last or plain.via_host != host:
+            via, answer_port = stamp_via(via, host, port)
+        tag = self._tag((same, branch))
+        data = compose(verdict, via, b"", plain.from_, plain.to, tag, call_id, plain.cseq)  # type: ignore[arg-type]
+        return Reply(data, answer_port)
 
     def request(self, head: Head, peer: Peer, host: bytes, port: int) -> Reply | None:
         """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
@@ -83,6 +126,10 @@ class Front:
         except Exception:
             self._loud(head)
             return answer(head, Verdict(status(500)), self._tag(head.text), host, port)
+
+    def scan(self, text: bytes) -> Head:
+        """Read a head that came on a stream."""
+        return self._scanner.scan(text)
 
     def refuse(self, head: Head, verdict: Verdict, host: bytes, port: int) -> Reply | None:
         """Refuse a message whose head alone is known: it is too long, or where it ends cannot be told."""
@@ -110,28 +157,33 @@ class Front:
         return self._answer(head, method, same, message, peer), to_tag
 
     def _answer(self, head: Head, method: bytes, same: Same, message: Message, peer: Peer) -> Verdict:
-        now = self._clock()
         if method == b"CANCEL":
-            return Verdict(status(200 if self._recent.holds(same, message.branch, int(now)) else 481))
+            found = self._recent.holds(same, message.branch, int(self._clock()))
+            return Verdict(status(200 if found else 481))
         if method == b"OPTIONS":
             return _OPTIONS
-        if self._recent.note(same, message.branch, int(now)):
-            return Verdict(status(482, b"Merged Request"))
-        self.counts["invites"] += 1
-        if self._kept:
-            self._forget(now)
-            kept = self._kept.get((same, message.branch))
-            if kept is not None:
-                return kept
         try:
             request = facts(head, message, peer, self._parser)
         except Exception:
             self._loud(head)
             return self._fallback(peer)
+        return self._invite(same, message.branch, request, peer)
+
+    def _invite(self, same: Same, branch: str, request: Request, peer: Peer) -> Verdict:
+        """Merged, seen before, or to be decided now."""
+        now = self._clock()
+        if self._recent.note(same, branch, int(now)):
+            return Verdict(status(482, b"Merged Request"))
+        self.counts["invites"] += 1
+        if self._kept:
+            self._forget(now)
+            kept = self._kept.get((same, branch))
+            if kept is not None:
+                return kept
         verdict = self._route(request, peer)
         if verdict.keep:
-            self._kept[same, message.branch] = verdict
-            self._kept_until.append((now + LIFETIME, (same, message.branch)))
+            self._kept[same, branch] = verdict
+            self._kept_until.append((now + LIFETIME, (same, branch)))
         return verdict
 
     def _forget(self, now: float) -> None:

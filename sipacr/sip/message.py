@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from sipacr.sip.library import MAX_MESSAGE, Library, Schemes, ffi, text
-from sipacr.sip.scan import CSEQ, FROM, MAX_FORWARDS, TO, VIA, Head
+from sipacr.sip.scan import CSEQ, Head
 
 _BRACKETED = re.compile(r'^(?:"(?:[^"\\]|\\.)*"|[^"<>])*<([^<>]*)>')
 _ENTITY = re.compile(r'<[^<>]*>|"(?:[^"\\]|\\.)*"|,')
@@ -14,18 +14,7 @@ _ENTITY = re.compile(r'<[^<>]*>|"(?:[^"\\]|\\.)*"|,')
 _IRRELEVANT = frozenset({"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate"})
 
 
-# The forms in which nearly all requests come. Where one of these expressions fits, PJSIP has accepted the header and
-# reads it alike (a property test compares); reading the same from its structs costs 7 us more.
-_USER = rb"([A-Za-z0-9+*_.-]+)@"
-_HOST = rb"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
-_URI_PARAMETERS = rb"(?:;[A-Za-z0-9=._+-]+)*"
-_PLAIN_REQUEST = re.compile(rb"[A-Z]+ sip:" + _USER + _HOST + _URI_PARAMETERS + rb" SIP/2\.0\r\n")
-_PLAIN_FROM = re.compile(
-    rb' (?:"[^"\\]*" ?|[A-Za-z0-9._-]+ ?)?<sip:' + _USER + _HOST + _URI_PARAMETERS + rb">;tag=([A-Za-z0-9._-]+)"
-)
-_PLAIN_VIA = re.compile(rb" SIP/2\.0/[A-Z]+ " + _HOST + rb"(?:;rport)?;branch=([A-Za-z0-9._-]+)(?:;rport)?")
 _CSEQ = re.compile(rb"[ \t]*(\d{1,20})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)[ \t]*")
-_PLAIN_MAX_FORWARDS = re.compile(rb" (\d{1,3})")
 
 
 class Message:
@@ -89,17 +78,10 @@ class Parser:
         cseq = _CSEQ.fullmatch(head.one(CSEQ))
         if cseq is not None:
             message.cseq, message.cseq_method = int(cseq[1]), cseq[2]
-        if not _read_plain(head, message):
-            self._read(parsed, message)
-        return message
-
-    def _read(self, parsed: Any, message: Message) -> None:
-        """What the gate and the rules need, from PJSIP's structs."""
-        info = self._info
         from_, to, via = info.from_, info.to, info.via
         if not (from_ and to and via and info.cseq and info.cid):
             message.error = "message: From, To, Via, CSeq or Call-ID"
-            return
+            return message
         message.scheme, message.user, _ = self._address(parsed.req.uri)
         _, message.from_user, message.from_host = self._address(from_.uri.uri)
         message.from_tag = text(from_.tag)
@@ -107,6 +89,15 @@ class Parser:
         message.branch = text(via.branch_param)
         if info.max_fwd:
             message.max_forwards = info.max_fwd.ivalue
+        return message
+
+    def accepts(self, head: bytes) -> bool:
+        """Whether PJSIP finds no fault in a request's head. Cheaper than `parse`, and nothing can be read after it."""
+        lib, errors = self._lib, self._errors
+        lib.pj_pool_reset(self._pool)
+        errors.prev = errors.next = errors
+        parsed = lib.pjsip_parse_msg(self._pool, head, len(head), errors)
+        return bool(parsed) and errors.next == errors
 
     def _first_error(self) -> str | None:
         report = self._info.parse_err.next
@@ -155,32 +146,6 @@ class Parser:
             context = text(tel.context)
             return "tel", f"{number};phone-context={context}" if context else number, ""
         return "", "", ""
-
-
-def _read_plain(head: Head, message: Message) -> bool:
-    """The same as `Parser._read` by expressions on the raw values; False where a value has an uncommon form."""
-    values = head.values
-    request = _PLAIN_REQUEST.match(head.text)
-    if request is None:
-        return False
-    try:
-        from_ = _PLAIN_FROM.fullmatch(values[FROM])  # type: ignore[arg-type]
-        via = _PLAIN_VIA.fullmatch(values[VIA])  # type: ignore[arg-type]
-        hops = _PLAIN_MAX_FORWARDS.fullmatch(values[MAX_FORWARDS])  # type: ignore[arg-type]
-        to = values[TO]
-        tagged = not to.endswith(b">")  # type: ignore[union-attr]
-    except (TypeError, AttributeError):  # None (there is no such header) or a list (there are several)
-        return False
-    if from_ is None or via is None or hops is None or tagged:
-        return False
-    message.scheme = "sip"
-    message.user = request[1].decode()
-    message.from_user = from_[1].decode()
-    message.from_host = from_[2].decode().strip("[]")
-    message.from_tag = from_[3].decode()
-    message.branch = via[2].decode()
-    message.max_forwards = int(hops[1])
-    return True
 
 
 def entities(value: str) -> list[str]:

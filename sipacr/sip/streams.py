@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, text: bytes) -> bool:
         """Read a head that is complete; False if the connection cannot go on behind it."""
-        head = self._listener.front.scanner.scan(text)
+        head = self._listener.front.scan(text)
         refusal = None
         if head.fault is None and head.content_length < 0:
             head.fault = b"No Content-Length"
