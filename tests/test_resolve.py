@@ -150,9 +150,9 @@ def test_the_caller_is_all_his_addresses() -> None:
 
 
 def chosen(rows: list[Any], state: State | None = None, store: Any = None, **more: Any) -> list[Any]:
-    given = {"sticky": {"returning": profile("returning", **more.pop("profile", {}))}, **more}
-    return names(step("sticky", "returning"), rule={"else_": "end", **given}, state=state,
-                 store=store or GivenStore(rows=rows))  # fmt: skip
+    given = {"sticky": {"returning": profile("returning", **more.pop("profile", {}))}, "else_": "end"}
+    one = step("sticky", "returning", order=more.pop("order", "in-order"))
+    return names(one, rule={**given, **more}, state=state, store=store or GivenStore(rows=rows))
 
 
 def test_sticky_takes_live_rows_only() -> None:
@@ -174,6 +174,7 @@ def test_keep() -> None:
     assert chosen(rows, profile={"refresh": refresh}) == ["anna"], "in_call moves clocks, not the order"
     assert chosen(rows, profile={"keep": "first"}) == ["olga"]
     assert chosen(rows, profile={"keep": "all"}) == ["anna", "ivan", "olga"]
+    assert chosen(rows, profile={"keep": "all"}, order="all") == [("anna", "ivan", "olga")]
     talking = [*rows[:2], bound("olga", 4 * HOUR, in_progress=True)]
     assert chosen(talking) == ["olga"], "a call in progress is the latest"
 

@@ -197,7 +197,10 @@ def _sticky(offers: Offers, step: Step) -> list[Rank]:
     if shared:
         return offers.skip(step.name, "the caller's number is marked as shared")
     agents = offers.engine.places.agents
-    return [rank for row in live for rank in offers.one(agents[row.agent], row.agent, "")]
+    targets = [agents[row.agent] for row in live if offers.can_offer(agents[row.agent], step.skip_busy)]
+    if step.order == "all" and targets:
+        return [tuple(targets)]
+    return [(target,) for target in targets]
 
 
 def _may_be_bound(offers: Offers) -> Callable[[str], bool]:

@@ -18,6 +18,7 @@ class Target:
     user: str
     peer: str | None  # None: a mobile, reached by `outgoing_via`, or in a redirect through the asking peer
     agent: Agent | None = None
+    is_trunk: bool = False  # the way of an outgoing call
 
     @property
     def is_mobile(self) -> bool:
@@ -73,7 +74,7 @@ class Places:
         if known is None:
             if len(self._ways) >= _KEPT:
                 self._ways.clear()
-            known = self._ways[address] = Target(name, address, user, name)
+            known = self._ways[address] = Target(name, address, user, name, is_trunk=True)
         return known
 
     def of_caller(self, request: Request) -> frozenset[str]:

@@ -88,8 +88,10 @@ class Words:
             case _:
                 return None
         if truth is None:
-            reason = "; ".join(self._call.facts.broken) or "the store is unavailable"
-            return f"unknown whether {caller} {what}: {reason}"
+            causes = dict.fromkeys(
+                str(seen) for seen in self._call.facts.seen.values() if isinstance(seen, Unavailable)
+            )
+            return f"unknown whether {caller} {what}: {'; '.join(causes)}"
         return yes if truth is value else no
 
     def _vip(self) -> str:

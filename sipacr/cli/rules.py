@@ -1,0 +1,267 @@
+"""The commands about rules: check, test, explain, schedule, schema. Each parses, calls one function, prints."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from sipacr.cli.checks import closest, json_option
+from sipacr.cli.context import MISCONFIGURED, NO, STORE, Context, Misconfigured, warn
+from sipacr.routing.decide import Engine
+from sipacr.routing.explain import as_json as explanation_as_json
+from sipacr.routing.explain import as_text, explain
+from sipacr.routing.facts import Facts, State, Store
+from sipacr.routing.given import GivenStore
+from sipacr.routing.golden import GoldenCall, Outcome
+from sipacr.routing.golden import run as run_golden
+from sipacr.routing.identity import make_request
+from sipacr.routing.regions import PackError, Regions
+from sipacr.routing.ruleset import Position
+from sipacr.rulefile import Problem, has_errors, load_rules
+from sipacr.rulefile.golden import first_trunk, load_golden
+from sipacr.rulefile.written import Written, written_numbers
+from sipacr.settings import Settings, load_settings
+
+GOLDEN = "tests"  # the folder of golden calls, beside the rule files
+
+
+@click.command()
+@click.option("--strict", is_flag=True, help="Warnings are errors too.")
+@json_option
+@click.pass_obj
+def check(context: Context, strict: bool, as_json: bool) -> None:
+    """Read settings and rules and tell all that is wrong with them, how numbers were read, and what rules cost.
+
+    Exit status 2 if there is an error, with --strict also if there is a warning.
+    """
+    settings, problems = load_settings(context.path)
+    engine, more = _compile(settings, context)
+    problems += more
+    numbers: list[Written] = []
+    if settings is not None:
+        numbers = written_numbers(settings.rules, settings.directory.plan)
+        if engine is not None:
+            problems += load_golden(settings.rules / GOLDEN, engine.ruleset, settings.directory)[1]
+    failed = engine is None or has_errors(problems) or (strict and bool(problems))
+    if as_json:
+        click.echo(json.dumps(_checked(problems, numbers, engine, failed), ensure_ascii=False, indent=2))
+    else:
+        for line in (*problems, *numbers):
+            click.echo(str(line))
+        click.echo(_summary(problems, engine))
+    if failed:
+        raise click.exceptions.Exit(MISCONFIGURED)
+
+
+def _compile(settings: Settings | None, context: Context) -> tuple[Engine | None, list[Problem]]:
+    """The engine of the rules, or None, and all problems of rules and packs."""
+    ruleset, problems = load_rules(settings.rules if settings else context.path.parent / "rules", settings)
+    if settings is None:
+        return None, problems
+    try:
+        regions = Regions.load(settings.regions)
+    except PackError as error:
+        problems += [Problem(Position(str(p.path), p.line, 1), p.message) for p in error.problems]
+        return None, problems
+    return (None if ruleset is None else Engine(ruleset, settings.directory, regions)), problems
+
+
+def _checked(
+    problems: Sequence[Problem], numbers: Sequence[Written], engine: Engine | None, failed: bool
+) -> dict[str, object]:
+    return {
+        "ok": not failed,
+        "problems": [
+            {**_place(problem.position), "severity": problem.severity, "message": problem.message}
+            for problem in problems
+        ],
+        "numbers": [
+            {**_place(found.position), "written": found.text, "e164": found.number.e164, "raw": found.number.text}
+            for found in numbers
+        ],
+        "rules": None if engine is None else len(engine.incoming.rules) + len(engine.outgoing.rules),
+        "residual": None if engine is None else len(engine.incoming.residual) + len(engine.outgoing.residual),
+    }
+
+
+def _place(position: Position) -> dict[str, object]:
+    return {"file": position.file, "line": position.line, "column": position.column}
+
+
+def _summary(problems: Sequence[Problem], engine: Engine | None) -> str:
+    errors = sum(problem.severity == "error" for problem in problems)
+    counts = f"{errors} errors, {len(problems) - errors} warnings"
+    if engine is None:
+        return counts
+    rules = len(engine.incoming.rules) + len(engine.outgoing.rules)
+    residual = len(engine.incoming.residual) + len(engine.outgoing.residual)
+    return f"{counts}; {rules} rules, {residual} of them residual (not filed under a number: looked at for every call)"
+
+
+def _engine(context: Context) -> Engine:
+    """The engine of settings and rules without errors. Else ends the command with status 2 and all problems."""
+    engine, problems = _compile(context.settings, context)
+    if engine is None:
+        for problem in problems:
+            click.echo(str(problem), err=True)
+        raise click.exceptions.Exit(MISCONFIGURED)
+    return engine
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def test(context: Context, as_json: bool) -> None:
+    """Run the golden calls of rules/tests/*.yaml: calls and what the rules must make of them.
+
+    Exit status 1 if one fails, 2 if settings, rules or golden calls have errors.
+    """
+    engine = _engine(context)
+    folder = context.settings.rules / GOLDEN
+    calls, problems = load_golden(folder, engine.ruleset, engine.directory)
+    if problems:
+        for problem in problems:
+            click.echo(str(problem), err=True)
+        if has_errors(problems):
+            raise click.exceptions.Exit(MISCONFIGURED)
+    outcomes = [run_golden(engine, call) for call in calls]
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    if as_json:
+        click.echo(json.dumps([_outcome(outcome) for outcome in outcomes], ensure_ascii=False, indent=2))
+    else:
+        for outcome in failed:
+            click.echo(f"{outcome.call.position}: FAILED {outcome.call.title}")
+            for difference in outcome.differences:
+                click.echo(f"    {difference}")
+        click.echo(_count(calls, failed, str(folder)))
+    if failed:
+        raise click.exceptions.Exit(NO)
+
+
+def _count(calls: Sequence[GoldenCall], failed: Sequence[Outcome], folder: str) -> str:
+    if not calls:
+        return f"there are no golden calls in {folder}"
+    return f"{len(calls) - len(failed)} passed, {len(failed)} failed"
+
+
+def _outcome(outcome: Outcome) -> dict[str, object]:
+    return {
+        **_place(outcome.call.position),
+        "call": outcome.call.title,
+        "passed": outcome.passed,
+        "differences": list(outcome.differences),
+    }
+
+
+@click.command("explain")
+@click.argument("caller")
+@click.argument("dialled")
+@click.option("--at", "at", default="now", metavar="TIME", help="When: 2026-12-24T16:15, 30m (from now); default: now.")
+@click.option("--peer", metavar="NAME", help="Who sends the call; default: the first trunk.")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header; may be repeated.")
+@json_option
+@click.pass_obj
+def explain_command(
+    context: Context, caller: str, dialled: str, at: str, peer: str | None, headers: tuple[str, ...], as_json: bool
+) -> None:
+    """Tell what becomes of a call from CALLER (a number, or anonymous) to DIALLED, and why.
+
+    The engine that routes is asked, with the real store; nothing is sent and nothing is learned.
+    """
+    engine = _engine(context)
+    directory = engine.directory
+    if peer is not None and peer not in directory.peers:
+        raise Misconfigured(f'there is no peer "{peer}"{closest(peer, directory.peers)}')
+    now = context.moment(at)
+    request = make_request(directory, caller, dialled, peer or first_trunk(directory), _headers(headers), str(now))
+    with _store(context) as store:
+        found = explain(engine, Facts(request, store), State(), now)
+    if as_json:
+        click.echo(json.dumps(explanation_as_json(found), ensure_ascii=False, indent=2))
+    else:
+        for line in as_text(found):
+            click.echo(line)
+    if found.broken:
+        raise click.exceptions.Exit(STORE)
+
+
+@contextmanager
+def _store(context: Context) -> Iterator[Store]:
+    """The store as the router reads it; before the router's first start an empty one."""
+    from sipacr.store import Reader
+
+    path = context.settings.store
+    if not path.exists():
+        warn(f"{path} does not exist yet (sipacr run makes it): as if nothing were known of anybody")
+        yield GivenStore()
+        return
+    reader = Reader(path, watch=False)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _headers(written: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Lower-case names and their values, from NAME:VALUE."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in written:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise Misconfigured(f'--header "{text}": write NAME:VALUE, such as "X-Campaign: summer"')
+        key = name.strip().lower()
+        found[key] = (*found.get(key, ()), value.strip())
+    return found
+
+
+@click.group()
+def schedule() -> None:
+    """Look at opening times."""
+
+
+@schedule.command("next")
+@click.argument("names", nargs=-1)
+@click.option("--at", "at", default="now", metavar="TIME", help="When: 2026-12-24T16:15, 30m (from now); default: now.")
+@json_option
+@click.pass_obj
+def next_change(context: Context, names: tuple[str, ...], at: str, as_json: bool) -> None:
+    """Tell whether schedules (all, or NAMES) are open, and when that changes."""
+    schedules = _engine(context).ruleset.schedules
+    for name in names:
+        if name not in schedules:
+            raise Misconfigured(f'there is no schedule "{name}"{closest(name, schedules)}')
+    now = context.moment(at)
+    told: list[dict[str, Any]] = []
+    for name in names or schedules:
+        change = schedules[name].next_change(now)
+        told.append(
+            {
+                "schedule": name,
+                "open": schedules[name].is_open(now),
+                "changes": None if change is None else context.show_moment(change[0]),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    for line in told:
+        state, then = ("open", "closes") if line["open"] else ("closed", "opens")
+        change_text = f"{then} {line['changes']}" if line["changes"] else "and stays so for four years"
+        click.echo(f"{line['schedule']}: {state}, {change_text}")
+    if not told:
+        click.echo("the rules have no schedules")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["rules", "settings"]), default="rules")
+def schema(kind: str) -> None:
+    """Print the JSON Schema of rule files, or of sipacr.yaml, for editors."""
+    from sipacr.rulefile.schema import rules_schema, settings_schema
+
+    told = rules_schema() if kind == "rules" else settings_schema()
+    click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+
+
+COMMANDS: list[click.Command] = [check, test, explain_command, schedule, schema]
