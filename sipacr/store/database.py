@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 APPLICATION_ID = 0x53495041  # "SIPA" in the header of the file: it is ours
 SCHEMA = 1  # number of migration steps; kept in `user_version`, so that an up-to-date file costs one read at the start
-BUSY_TIMEOUT = (
-    5.0  # seconds that a command waits for another writer; an import of 100,000 lines holds the lock for less
-)
+BUSY_TIMEOUT = 5.0  # seconds that a command waits for another writer; an import of 100,000 lines takes less
+LONG_LOG = 4_000_000  # bytes of the write-ahead log from which its content is copied into the database
 
 
 class StoreError(Exception):
@@ -38,6 +37,8 @@ def advice(error: sqlite3.Error | OSError, path: Path) -> str:
             return f"the folder {folder} does not exist: make it, or give another `store: path:` in sipacr.yaml"
         if path.is_dir():
             return f"{path} is a folder: give a file's name as `store: path:` in sipacr.yaml"
+        if not path.exists() and os.access(folder, os.W_OK, effective_ids=True):
+            return f"{path} does not exist: restore it from a backup; to start anew, sipacr vip show makes an empty one"
         return (
             f"{path} cannot be opened by user {os.geteuid()}: give it read and write access to the file and to {folder}"
         )
@@ -177,6 +178,18 @@ class Database:
     def is_moved(self) -> bool:
         """Whether the path leads to another file by now, so that what is written here would be lost."""
         return file_marks(self.path)[:2] != self.marks[:2]
+
+    def copy_log(self) -> None:
+        """Copy into the database what is in the log, if that is long, without waiting for anybody.
+
+        SQLite does so after a commit too, but by then those who read are one commit behind, which spares the newest
+        part; a log of which a part is left is never begun anew. Raises `StoreError`.
+        """
+        try:
+            if os.stat(f"{self.path}-wal").st_size > LONG_LOG:
+                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(advice(error, self.path)) from error
 
     def empty_log(self) -> bool:
         """Move the log into the database and cut it to nothing. False: somebody reads from it still, try again later.

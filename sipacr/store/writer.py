@@ -98,6 +98,7 @@ class Writer:
             first = self._queue.get(timeout=IDLE)
             if first is not None:
                 batch.append(first)
+                self._copy_log()
                 self._closing.wait(PAUSE)
             while len(batch) < LONGEST_BATCH:
                 if (change := self._queue.get_nowait()) is not None:
@@ -147,6 +148,15 @@ class Writer:
             # NORMAL: a power cut may take the last moments that the router learned, never the file.
             self._database.connection.execute("PRAGMA synchronous = NORMAL")
         return self._database
+
+    def _copy_log(self) -> None:
+        """Between two commits, so that look-ups have moved on to the last one, and move on again before the next."""
+        try:
+            if self._database is not None:
+                self._database.copy_log()
+        except StoreError as error:
+            self._say(f"the log of the store cannot be shortened: {error}")
+            self._drop_database()
 
     def _tidy(self) -> None:
         """Empty the log while there is nothing to do: whoever replaces the file then has no old log beside it."""
