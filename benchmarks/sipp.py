@@ -10,14 +10,14 @@ SCENARIO = Path(__file__).parents[1] / "scenarios" / "load" / "redirect.xml"
 
 @dataclass(frozen=True)
 class Load:
-    """What one run came to. Response times are whole milliseconds: SIPp's clock has no finer step."""
+    """What one run came to. Response times in milliseconds, by SIPp's clock, which steps by one to four."""
 
     calls: int
     failed: int
     retransmissions: int
     seconds: float
-    p50: int
-    p99: int
+    p50: float
+    p99: float
 
     @property
     def rate(self) -> float:
@@ -44,7 +44,7 @@ def run(folder: Path, callers: Path, port: int, rate: int, calls: int, core: int
         last = list(csv.DictReader(file, delimiter=";"))[-1]
     times = next(folder.glob("*_rtt.csv"))
     with times.open() as file:
-        response = sorted(int(row["response_time_ms"]) for row in csv.DictReader(file, delimiter=";"))
+        response = sorted(float(row["response_time_ms"]) for row in csv.DictReader(file, delimiter=";"))
     return Load(
         calls=int(last["TotalCallCreated"]),
         failed=int(last["FailedCall(C)"]) + calls - int(last["TotalCallCreated"]),
