@@ -84,6 +84,19 @@ def test_filed_and_residual_rules_are_tried_in_file_order() -> None:
         assert engine(*going_on).decide(facts(), NOW).names == tuple(rule.name for rule in rules)
 
 
+def test_when_no_more_groups_are_made_the_answer_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = [route("first", QUEUE, when=PeerIs(("trunk-b",)))]
+    rules += [route(f"d{n}", QUEUE, when=exactly("dialled", f"+4822111220{n}"), else_="next") for n in range(5)]
+    rules += [route("last", QUEUE, when=masks("caller", "+48*"))]
+    usual, merging = engine(*rules), engine(*rules)
+    monkeypatch.setattr("sipacr.routing.walk._GROUPS", 1)
+    for n in range(5):
+        call = {"dialled": f"+4822111220{n}"}
+        assert merging.decide(facts(**call), NOW).names == (f"d{n}", "last")
+    monkeypatch.undo()
+    assert usual.decide(facts(dialled="+48221112203"), NOW).names == ("d3", "last")
+
+
 def test_direction() -> None:
     both = engine(route("in", QUEUE), outgoing=[reject("out", when=masks("dialled", "+4870*"))])
     assert both.decide(facts(peer="pbx"), NOW).names == ("in",), "a PBX that asks about our own number"

@@ -342,6 +342,8 @@ def test_outgoing_goes_by_the_trunks_in_their_formats() -> None:
     ]
     assert len(sent(which=which, state=State(down={"trunk-a"}), **call)) == 1
     assert len(sent(which=which, state=State(down={"trunk-a", "trunk-b"}), **call)) == 2
+    emergency = sent(which=which, state=State(down={"trunk-a"}), **{**call, "dialled": "112"})
+    assert [line[:7] for line in emergency] == ["112@192", "112@sip"], "who seems down is tried too, last"
     assert sent(which=which, **{**call, "dialled": "112"})[0] == "112@sip.carrier-a.example:5060;q=1.0"
     nowhere = engine(directory=replace(DIRECTORY, outgoing_via=()))
     asked = facts(**call)

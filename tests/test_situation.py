@@ -37,6 +37,13 @@ def test_headers() -> None:
     assert seen == [False, False, True, False, False]
 
 
+def test_headers_that_no_rule_names() -> None:
+    which = only(HeaderIs("x", (Mask("a*"),)))
+    asserted = {"p-asserted-identity": ("<sip:+48601000111@x>",)}
+    assert [matches(which, headers=headers) for headers in (asserted, {**asserted, "x": ("ab",)})] == [False, True]
+    assert len(which._situations._current) == 2
+
+
 def test_time() -> None:
     which = only(During(("office",)))
     closes = NOW + 3.5 * HOUR

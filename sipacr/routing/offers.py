@@ -106,13 +106,15 @@ class Offers:
         health check."""
         return self._new(self.engine.places.fallback)
 
-    def trunks(self) -> list[Rank]:
-        """The ways of a call to the world; those that seem down only if all do."""
+    def trunks(self, emergency: bool) -> list[Rank]:
+        """The ways of a call to the world; those that seem down only if all do, and last of an emergency call."""
         down = self.state.down
-        names = self.engine.directory.outgoing_via
-        up = [name for name in names if name not in down] if down else names
+        names: Sequence[str] = self.engine.directory.outgoing_via
+        if down:
+            up = [name for name in names if name not in down]
+            names = [*up, *(name for name in names if name in down)] if emergency else up or names
         trunk, dialled = self.engine.places.trunk, self.facts.request.dialled
-        return self._new([trunk(name, dialled) for name in up or names])
+        return self._new([trunk(name, dialled) for name in names])
 
     def _new(self, targets: Iterable[Target]) -> list[Rank]:
         ranks: list[Rank] = []

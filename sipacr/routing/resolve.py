@@ -106,7 +106,7 @@ def _line_up(offers: Offers, decision: Decision) -> tuple[list[Rank], int, Rejec
     last = len(resolved) if steps and steps[-1].kind == "to" else 0
     end = decision.end
     if end == "fallback" or offers.broken or (end == "answer" and not resolved):
-        tail = offers.trunks() if decision.outgoing else offers.fallback()
+        tail = offers.trunks(decision.emergency) if decision.outgoing else offers.fallback()
         ranks += tail
         last += len(tail)
     if ranks:

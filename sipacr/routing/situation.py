@@ -1,4 +1,4 @@
-"""What many calls have in common: peer, anonymity, regions, no headers, and which schedules are open now.
+"""What many calls have in common: peer, anonymity, regions, no header that rules name, which schedules are open now.
 
 Conditions made of nothing else are settled once for each such situation, not once for each call: most rules of most
 companies are struck out before a call is looked at.
@@ -45,6 +45,7 @@ class Situations:
         conditions = truths.conditions
         self._settled = [place for place, condition in enumerate(conditions) if _is_settled(condition, True)]
         self._with_headers = [place for place, condition in enumerate(conditions) if _is_settled(condition, False)]
+        self._headers = frozenset(condition.name for condition in conditions if isinstance(condition, HeaderIs))
         sides = {condition.side for condition in conditions if isinstance(condition, RegionIs)}
         self._of_caller = "caller" in sides
         self._of_dialled = "dialled" in sides
@@ -65,7 +66,8 @@ class Situations:
             caller = codes_of(request.caller.e164)
         if self._of_dialled and request.dialled.e164 is not None:
             dialled = codes_of(request.dialled.e164)
-        key = (request.peer, request.anonymous, not request.headers, caller, dialled)
+        without_headers = not request.headers or self._headers.isdisjoint(request.headers)
+        key = (request.peer, request.anonymous, without_headers, caller, dialled)
         known = self._current.get(key)
         return known if known is not None else self._new(key, facts, now)
 

@@ -40,7 +40,8 @@ _COST: dict[type[Condition], int] = {
     Share: 4, IsVip: 5, OnList: 6, IsShared: 6, IsKnown: 8,
 }  # fmt: skip
 
-_GROUPS = 1024  # combinations of rules filed under dialled numbers that are kept
+_GROUPS = 1024  # combinations of rules filed under dialled numbers that are kept,
+_GROUPS_SIZE = 16_000_000  # and bytes that they may take, roughly
 
 _Key = tuple[Side, Mask | str, bool]  # whose number, a mask or an exact text, whether that text is E.164
 
@@ -103,6 +104,7 @@ class Walk:
         self.residual = tuple(residual)
         self._none = len(self.rules)
         self._groups: dict[tuple[int, ...], _Group] = {}
+        self._groups_size = 0
         self._residual_group = self._group(())
 
     def _file(self, key: _Key, position: int) -> None:
@@ -126,9 +128,10 @@ class Walk:
         group = self._groups.get(filed)
         if group is not None:
             return group, []
-        if len(self._groups) >= _GROUPS:
+        if len(self._groups) >= _GROUPS or self._groups_size >= _GROUPS_SIZE:
             return self._residual_group, dialled
         group = self._groups[filed] = self._group(filed)
+        self._groups_size += len(group.survivors) * (100 + len(group.positions) // 8)
         return group, []
 
     def match(self, call: Call, situation: Situation) -> tuple[int, ...]:
