@@ -198,6 +198,7 @@ PLANS = st.sampled_from(["PL", "RU", "HU", "UA", "DE", "US", "IT", "BR", "AR", "
 
 @given(PLANS, st.text() | NUMBERISH)
 @example(NumberPlan.of("PL"), "+49000030123456")
+@example(NumberPlan.of("DE"), "20100000000000")
 def test_reads_anything_and_keeps_what_it_made(plan: NumberPlan, raw: str) -> None:
     number = plan.read(raw)
     assert number.raw == raw

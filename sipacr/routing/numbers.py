@@ -28,11 +28,16 @@ def clean(raw: str) -> str:
 
     A name keeps its dots and dashes: john.smith and johnsmith are two people.
     """
-    text = raw.partition(";")[0].strip()
+    text = raw.partition(";")[0] if ";" in raw else raw
+    digits = text.translate(_NO_SEPARATORS)
+    if _DIALLABLE.fullmatch(digits):
+        return digits
+    text = text.strip()
     if text[:4].lower() == "tel:":
         text = text[4:]
-    digits = text.translate(_NO_SEPARATORS)
-    return digits if _DIALLABLE.fullmatch(digits) else text
+        digits = text.translate(_NO_SEPARATORS)
+        return digits if _DIALLABLE.fullmatch(digits) else text
+    return text
 
 
 class NumberPlan:
@@ -143,7 +148,9 @@ class NumberPlan:
         # such a number is valid (Finland's 99): there the national one, which is shorter, is the one that is dialled.
         if foreign is not None and not self._valid.fullmatch(text):
             return foreign
-        return self._national_reading(text) or foreign
+        national = self._national_reading(text)
+        # Germany's plan allows more digits after its calling code than E.164 has.
+        return national if national is not None and len(national) <= 16 else foreign
 
     def _national_reading(self, text: str) -> str | None:
         """A number without any sign of being international, or None if the plan has none such."""
@@ -237,10 +244,9 @@ def _region_pattern(country: str) -> str:
         metadata.uan,
         metadata.voicemail,
     )
-    patterns = {kind.national_number_pattern for kind in kinds if kind is not None and kind.national_number_pattern}
-    general = metadata.general_desc.national_number_pattern if metadata.general_desc else ".*"
+    patterns = [kind.national_number_pattern for kind in kinds if kind is not None and kind.national_number_pattern]
     leading = f"(?={metadata.leading_digits})" if metadata.leading_digits else ""
-    return rf"{leading}(?=(?:{general})\Z)(?:{'|'.join(sorted(patterns))})"
+    return f"{leading}(?:{'|'.join(dict.fromkeys(patterns))})"
 
 
 def _examples(country: str) -> list[str]:
