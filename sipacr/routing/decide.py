@@ -44,10 +44,8 @@ class Engine:
         self._situations = Situations(self.truths)
         self._pbxes = frozenset(directory.pbxes)
         self._own = frozenset(directory.own)
-        self._decisions: dict[tuple[bool, tuple[int, ...]], Decision] = {
-            (False, ()): _UNMATCHED,
-            (True, ()): _UNMATCHED_OUTGOING,
-        }
+        self.incoming.decisions[()] = _UNMATCHED
+        self.outgoing.decisions[()] = _UNMATCHED_OUTGOING
 
     def is_outgoing(self, request: Request) -> bool:
         """From a PBX to a number that is not ours."""
@@ -73,7 +71,7 @@ class Engine:
         else:
             situation = self._situations.of(facts, now)
             matched = walk.match(Call(facts, now, situation.memo.copy()), situation)
-        decision = self._decisions.get((outgoing, matched)) or self._compose(outgoing, matched)
+        decision = walk.decisions.get(matched) or self._compose(walk, matched, outgoing)
         if told is not None or facts.broken:
             return replace(decision, broken=facts.broken, trace=told)
         return decision
@@ -85,11 +83,10 @@ class Engine:
         except (AttributeError, TypeError, ValueError):
             return _UNMATCHED
 
-    def _compose(self, outgoing: bool, matched: tuple[int, ...]) -> Decision:
-        walk = self.outgoing if outgoing else self.incoming
+    def _compose(self, walk: Walk, matched: tuple[int, ...], outgoing: bool) -> Decision:
         decision = compose([walk.rules[position] for position in matched], outgoing)
-        if len(matched) == 1 or len(self._decisions) < _CHAINS:
-            self._decisions[outgoing, matched] = decision
+        if len(matched) == 1 or len(walk.decisions) < _CHAINS:
+            walk.decisions[matched] = decision
         return decision
 
     def _traced(self, walk: Walk, call: Call) -> tuple[tuple[int, ...], Trace]:

@@ -18,6 +18,7 @@ from phonenumbers import PhoneMetadata
 Codes = tuple[str, ...]
 
 _MEMO_SIZE = 4096  # numbers
+_FIRST = 4  # digits of which it is kept what they say by themselves, and whether more digits may say more
 _CODE = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
 _OLD_COUNTRIES = {"UK": "GB", "EL": "GR", "BU": "MM", "DD": "DE", "TP": "TL", "ZR": "CD"}
 _WITHOUT_A_CODE = frozenset(
@@ -58,7 +59,7 @@ _NOWHERE = Region((), False)
 class Regions:
     """Prefixes and what they say. One object serves until the next reload."""
 
-    __slots__ = ("_inner", "_lengths", "_memo", "_table")
+    __slots__ = ("_by_first", "_inner", "_lengths", "_memo", "_table")
 
     def __init__(self, packs: Sequence[Mapping[str, Codes]] = ()) -> None:
         """`packs`: prefixes (digits, without the plus) -> codes; a later pack replaces what an earlier one says of the
@@ -73,6 +74,7 @@ class Regions:
             self._table.update(pack)
         self._lengths = tuple(sorted({len(prefix) for prefix in self._table}, reverse=True))
         self._memo: dict[str, Region] = {}
+        self._by_first: dict[str, tuple[Codes, bool]] = {}  # at most 11,110 entries
         self._inner = frozenset(prefix[:end] for prefix in self._table for end in range(len(prefix)))
 
     @classmethod
@@ -95,14 +97,24 @@ class Regions:
 
     def codes(self, e164: str) -> Codes:
         """Only the codes of `lookup`: decisions need no more, and a caller who was never seen costs a third."""
-        table, inner = self._table, self._inner
-        best: Region | Codes = ()
-        for end in range(2, len(e164) + 1):
-            start = e164[1:end]
-            best = table.get(start, best)
-            if start not in inner:
-                break
-        return best.codes if isinstance(best, Region) else best
+        first = e164[1 : 1 + _FIRST]
+        known = self._by_first.get(first)
+        if known is None:
+            known = self._by_first[first] = self._down("", first, ())
+        codes, goes_on = known
+        return self._down(first, e164[1:], codes)[0] if goes_on else codes
+
+    def _down(self, start: str, digits: str, codes: Codes) -> tuple[Codes, bool]:
+        """The codes of the longest known prefix of `digits` that is longer than `start`, else `codes`; and whether
+        there are prefixes longer than all of `digits`."""
+        for end in range(len(start) + 1, len(digits) + 1):
+            prefix = digits[:end]
+            found = self._table.get(prefix)
+            if found is not None:
+                codes = found.codes if isinstance(found, Region) else found
+            if prefix not in self._inner:
+                return codes, False
+        return codes, True
 
     def _find(self, digits: str) -> Region:
         for length in self._lengths:

@@ -28,6 +28,8 @@ from sipacr.routing.conditions import (
     Share,
     Side,
 )
+from sipacr.routing.decision import Decision
+from sipacr.routing.facts import Number
 from sipacr.routing.masks import Mask
 from sipacr.routing.masktable import MaskTable
 from sipacr.routing.ruleset import Rule
@@ -41,6 +43,7 @@ _COST: dict[type[Condition], int] = {
 }  # fmt: skip
 
 _GROUPS = 1024  # combinations of rules filed under dialled numbers that are kept,
+_DIALLED = 4096  # dialled numbers whose group is known at once
 _GROUPS_SIZE = 16_000_000  # and bytes that they may take, roughly
 
 _Key = tuple[Side, Mask | str, bool]  # whose number, a mask or an exact text, whether that text is E.164
@@ -103,9 +106,11 @@ class Walk:
             self._all_places.append(tuple(map(truths.place, conditions)))
         self.residual = tuple(residual)
         self._none = len(self.rules)
+        self.decisions: dict[tuple[int, ...], Decision] = {}  # what `decide` has made of those that matched
         self._groups: dict[tuple[int, ...], _Group] = {}
         self._groups_size = 0
-        self._residual_group = self._group(())
+        self._residual_group = self._groups[()] = self._group(())
+        self._dialled: dict[Number, tuple[_Group, list[int]]] = {}
 
     def _file(self, key: _Key, position: int) -> None:
         side, what, is_e164 = key
@@ -121,27 +126,26 @@ class Walk:
         """The residual rules together with these, in file order."""
         return _Group(tuple(sorted({*self.residual, *filed})), self._places)
 
-    def _group_of(self, dialled: list[int]) -> tuple[_Group, list[int]]:
-        """The group for rules that are filed under the dialled number, and those that no group takes: a few groups
-        are made and kept, for a company has few numbers, and rules that name thousands are merged one by one."""
-        filed = tuple(dialled) if len(dialled) == 1 else tuple(sorted(set(dialled)))
+    def _group_of(self, dialled: Number) -> tuple[_Group, list[int]]:
+        """The group with the rules that are filed under the dialled number, and those that no group takes. As many
+        groups as a company needs are made and kept; where rules name many thousands of numbers they are merged."""
+        filed = tuple(sorted(set(self._by_dialled.find(dialled))))
         group = self._groups.get(filed)
-        if group is not None:
-            return group, []
-        if len(self._groups) >= _GROUPS or self._groups_size >= _GROUPS_SIZE:
-            return self._residual_group, dialled
-        group = self._groups[filed] = self._group(filed)
-        self._groups_size += len(group.survivors) * (100 + len(group.positions) // 8)
+        if group is None:
+            if len(self._groups) >= _GROUPS or self._groups_size >= _GROUPS_SIZE:
+                return self._residual_group, list(filed)
+            group = self._groups[filed] = self._group(filed)
+            self._groups_size += len(group.survivors) * (100 + len(group.positions) // 8)
+        if len(self._dialled) < _DIALLED:
+            self._dialled[dialled] = group, []
         return group, []
 
     def match(self, call: Call, situation: Situation) -> tuple[int, ...]:
         """Positions of the rules that surely match: the first, and after one with `else: next` the following."""
-        group = self._residual_group
-        filed = self._by_dialled.find(call.dialled)
-        if filed:
-            group, filed = self._group_of(filed)
+        known = self._dialled.get(call.dialled)
+        group, filed = known if known is not None else self._group_of(call.dialled)
         if not call.anonymous:
-            filed += self._by_caller.find(call.caller)
+            filed = filed + self._by_caller.find(call.caller)
         if len(filed) > 1:
             filed = sorted(set(filed), reverse=True)
         memo, tests, places = call.memo, self._tests, self._places
