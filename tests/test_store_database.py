@@ -69,6 +69,18 @@ def test_many_may_make_it_at_once(path: Path) -> None:
         assert vips(store) == []
 
 
+def test_somebody_who_makes_it_just_now_is_waited_for(path: Path) -> None:
+    """SQLite itself does not wait when the journal mode is to change."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.2, other.rollback)
+    end.start()
+    with Database(path) as store:
+        assert vips(store) == []
+    end.join()
+    other.close()
+
+
 def test_an_older_file_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Database(path) as store:
         add_vip(store, "+48601000111")

@@ -116,9 +116,8 @@ class Database:
             _give_to_owner_of_folder(self.path)
         from sipacr.store.migrations import migrate  # takes 0.1 s to import, needed once in the life of a file
 
-        with self.transaction():
-            if self._version() != SCHEMA:  # another process may have been faster
-                migrate(self.connection)
+        with self.transaction():  # another process may have been faster; then nothing is left to do
+            migrate(self.connection)
 
     def _version(self) -> int:
         """Number of migration steps that the file has, 0 if it is new. Raises `StoreError` if it is not ours."""
