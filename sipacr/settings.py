@@ -7,22 +7,24 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
 
 from sipacr.routing.directory import Directory, Mode, NumberFormat, Peer, Role
 from sipacr.routing.masks import Mask
 from sipacr.routing.numbers import NumberPlan, clean
 from sipacr.rulefile.network import (
+    DestinationKey,
     DestinationText,
     Endpoint,
     HeaderName,
     Host,
     ListenAddress,
+    PeerKey,
     Source,
     is_address,
     split_port,
 )
-from sipacr.rulefile.problems import Problem, has_errors, in_file_order
+from sipacr.rulefile.problems import Problem, has_errors, in_file_order, without_echoes
 from sipacr.rulefile.shape import (
     Context,
     Flag,
@@ -34,6 +36,7 @@ from sipacr.rulefile.shape import (
     Shape,
     TimeZone,
     context_of,
+    map_only,
     one_of,
     read_line,
     read_text,
@@ -80,9 +83,9 @@ def load_settings(path: Path, folder: Path | None = None) -> tuple[Settings | No
     Relative paths begin at `folder`, which is that of the file unless a copy of it is read.
     """
     tree = read_file(path)
-    context = Context(tree, folder=folder or path.parent, problems=list(tree.problems))
+    context = Context(tree, folder=folder or path.parent)
     settings = _read(tree, context, path)
-    problems = in_file_order(context.problems)
+    problems = in_file_order(without_echoes(tree.problems, context.problems))
     return (None if has_errors(problems) else settings), problems
 
 
@@ -234,8 +237,8 @@ class SettingsShape(Shape):
     listen: ListenShape
     tls: TlsShape | None = None
     numbers: NumbersShape
-    peers: Named[PeerShape]
-    destinations: Named[DestinationText]
+    peers: Annotated[dict[PeerKey, PeerShape], BeforeValidator(map_only)]
+    destinations: Annotated[dict[DestinationKey, DestinationText], BeforeValidator(map_only)]
     outgoing_via: Many[PeerName] = Field(default_factory=list, description="trunks for calls to the world, in order")
     regions: Many[ExistingFile] = Field(default_factory=list, description="further packs of prefixes")
     store: StoreShape | None = None
@@ -266,7 +269,6 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
         destinations={str(name): destination for name, destination in shape.destinations.items()},
         outgoing_via=tuple(str(name) for name in shape.outgoing_via),
     )
-    _check_names(shape, context)
     _check_peers(shape, directory, context)
     tls = shape.tls
     return Settings(
@@ -339,15 +341,6 @@ def _item(shape: Shape, key: str, index: int) -> Node:
     """An entry of a list, or the one that stands alone."""
     value = shape.node[key]
     return value[index] if isinstance(value, list) else value
-
-
-def _check_names(shape: SettingsShape, context: Context) -> None:
-    for name in shape.peers:
-        if any(sign in name for sign in " @"):
-            context.error(name, f'the name of a peer stands in user@peer: "{name}" must have no space and no @')
-    for name in shape.destinations:
-        if "@" in name or ":" in name:
-            context.error(name, f'the name of a destination must have no @ and no colon: "{name}"')
 
 
 def _check_peers(shape: SettingsShape, directory: Directory, context: Context) -> None:

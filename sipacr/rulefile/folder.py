@@ -15,7 +15,7 @@ from sipacr.routing.ruleset import Position, Ruleset
 from sipacr.rulefile.build import Builder
 from sipacr.rulefile.lint import lint
 from sipacr.rulefile.models import RuleFileShape
-from sipacr.rulefile.problems import Problem, has_errors, in_file_order, nearest
+from sipacr.rulefile.problems import Problem, has_errors, in_file_order, nearest, without_echoes
 from sipacr.rulefile.readers import RuleContext
 from sipacr.rulefile.shape import SURELY, validate
 from sipacr.rulefile.yamltree import Mapping, Node, Sequence, Text, Tree, describe, read_file
@@ -125,26 +125,18 @@ class _Set:
         names, without_mobile = self._names()
         directory = self.settings.directory if self.settings else None
         for tree in self.trees:
-            self.problems += tree.problems
             context = RuleContext(
                 tree,
                 folder=self.settings.path.parent if self.settings else Path(),
                 names=names,
-                problems=self.problems,
                 directory=directory,
                 extensions=tuple(map(Mask, directory.extensions)) if directory else (),
                 without_mobile=without_mobile,
             )
-            if tree.root is None:
-                if tree.whole and not tree.problems:
-                    context.error_at_top("this file is empty")
-                continue
-            if not isinstance(tree.root, Mapping):
-                context.error_at_top(f"a rule file is a mapping (agents:, rules:, ...), not {describe(tree.root)}")
-                continue
-            file = validate(_ADAPTER, tree.root, context)
+            file = _validate(tree, context)
             if file is not None:
                 self.files.append((file, context))
+            self.problems += without_echoes(tree.problems, context.problems)
         self._check_unique()
         self._check_fallback()
 
@@ -216,6 +208,17 @@ class _Set:
         for tree in self.trees:
             digest.update(f"{Path(tree.file).name}\0{tree.text}\0".encode())
         return digest.hexdigest()[:12]
+
+
+def _validate(tree: Tree, context: RuleContext) -> RuleFileShape | None:
+    if tree.root is None:
+        if tree.whole and not tree.problems:
+            context.error_at_top("this file is empty")
+        return None
+    if not isinstance(tree.root, Mapping):
+        context.error_at_top(f"a rule file is a mapping (agents:, rules:, ...), not {describe(tree.root)}")
+        return None
+    return validate(_ADAPTER, tree.root, context)
 
 
 def _entries(root: Mapping, section: str) -> Mapping:

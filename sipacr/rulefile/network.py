@@ -8,8 +8,8 @@ from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
 from sipacr.routing.directory import Destination
 from sipacr.rulefile.problems import suggestion
-from sipacr.rulefile.shape import Context, context_of, read_line
-from sipacr.rulefile.yamltree import Node
+from sipacr.rulefile.shape import Context, context_of, read_line, read_name
+from sipacr.rulefile.yamltree import Node, Text
 
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMERIC = re.compile(r"[0-9.]+")
@@ -152,6 +152,20 @@ def read_destination(node: Node, info: ValidationInfo) -> Destination:
     return destination(read_line(node), context_of(info))
 
 
+def read_peer_name(node: Node) -> Text:
+    name = read_name(node)
+    if "@" in name or " " in name:
+        raise ValueError(f'the name of a peer stands in user@peer, so it has no space and no @: "{name}"')
+    return name
+
+
+def read_destination_name(node: Node) -> Text:
+    name = read_name(node)
+    if "@" in name or ":" in name:
+        raise ValueError(f'the name of a destination has no @ and no colon, which mean an address: "{name}"')
+    return name
+
+
 _STRING = WithJsonSchema({"type": "string"})
 Endpoint = Annotated[str, PlainValidator(read_endpoint), _STRING]
 Host = Annotated[str, PlainValidator(read_host), _STRING]
@@ -161,3 +175,5 @@ HeaderName = Annotated[str, PlainValidator(read_header_name), _STRING]
 DestinationText = Annotated[
     Destination, PlainValidator(read_destination), WithJsonSchema({"type": "string", "pattern": "^.+@.+$"})
 ]
+PeerKey = Annotated[Text, PlainValidator(read_peer_name), _STRING]
+DestinationKey = Annotated[Text, PlainValidator(read_destination_name), _STRING]

@@ -19,7 +19,7 @@ from sipacr.routing.ruleset import Event, Order, Outcome
 from sipacr.routing.schedules import Calendar, Span
 from sipacr.routing.truth import check_regex
 from sipacr.rulefile.network import destination, is_address, read_header_name, split_port
-from sipacr.rulefile.problems import suggestion
+from sipacr.rulefile.problems import nearest, suggestion, with_article
 from sipacr.rulefile.shape import (
     Context,
     context_of,
@@ -36,6 +36,7 @@ from sipacr.rulefile.yamltree import Mapping, Node, Text
 _SPAN = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHARE = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?\s?%")
+_TYPO = 0.8  # likeness of two numbers of which one is probably a slip of the other: two digits of twelve
 _URI = re.compile(r"(sips?|tel):", re.IGNORECASE)
 
 # Headers that are SIP's own (RFC 3261 and extensions that change what a call does), or sipacr's: the caller's identity
@@ -108,8 +109,9 @@ def read_own_number(node: Node, info: ValidationInfo) -> Text:
     number = directory.plan.read(text)
     if number.key not in directory.own:
         read_as = f" (read as {number.key})" if number.key != text else ""
-        hint = suggestion(number.key, directory.own) or f"; ours are {_some(directory.own)}"
-        raise ValueError(f'"{text}"{read_as} is not in numbers.own{hint}')
+        near = nearest(number.key, directory.own, _TYPO)
+        hint = f'did you mean "{near}"?' if near else f"ours are {_some(directory.own)}"
+        raise ValueError(f'"{text}"{read_as} is not in numbers.own; {hint}')
     return text
 
 
@@ -266,12 +268,8 @@ def read_place(node: Node, info: ValidationInfo) -> str:
     hint = suggestion(text, known)
     for kind in ("agent", "group"):
         if not hint and text in context.names.get(kind, ()):
-            hint = f'; "{text}" is {_an(kind)}'
+            hint = f'; "{text}" is {with_article(kind)}'
     raise ValueError(f'unknown destination "{text}"{hint or "; name one of sipacr.yaml, or write user@peer"}')
-
-
-def _an(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _of_uri(text: str, context: RuleContext) -> str:

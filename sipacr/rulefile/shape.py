@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from sipacr.routing.ruleset import Position
-from sipacr.rulefile.problems import Problem, Severity, nearest, suggestion
+from sipacr.rulefile.problems import Problem, Severity, nearest, suggestion, with_article
 from sipacr.rulefile.yamltree import Mapping, Node, Sequence, Text, Tree, describe
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Context:
         known = self.names.get(kind)
         if known is None or name in known:
             return None
-        others = (f'; "{name}" is a {other}' for other, names in self.names.items() if name in names)
+        others = (f'; "{name}" is {with_article(other)}' for other, names in self.names.items() if name in names)
         return f'unknown {kind} "{name}"' + (suggestion(name, known) or next(others, ""))
 
     def _say(self, node: Node, message: str, severity: Severity) -> None:
@@ -215,7 +215,7 @@ def refers(kind: str) -> Callable[[Node, ValidationInfo], Text]:
     """Reads a name of this kind that must exist."""
 
     def read(node: Node, info: ValidationInfo) -> Text:
-        text = read_text(node, f"the name of a {kind}")
+        text = read_text(node, f"the name of {with_article(kind)}")
         wrong = context_of(info).unknown(kind, text)
         if wrong is not None:
             raise ValueError(wrong)

@@ -76,6 +76,8 @@ def explain_syntax(lines: list[str], error: yaml.MarkedYAMLError, opened: tuple[
         return trap
     if "scanning a quoted scalar" in where and "end of stream" in problem:
         return Finding(context.line + 1, context.column + 1, "the quote that is opened here is never closed")
+    if "block scalar" in where:
+        mark = context
     if "flow" in where and not "".join(lines[mark.line :])[mark.column :].strip():
         sign = lines[opened[0] - 1][opened[1] - 1 : opened[1]]
         return Finding(*opened, f"the {sign} that is opened here is never closed")

@@ -153,9 +153,14 @@ class _Open:
 
     node: Mapping | Sequence
     anchor: str | None
+    problems: int  # how many there were when it was opened
     size: int = 1  # nodes in it, aliases counted as often as they are used
     key: Text | None = None  # of a mapping: the key whose value comes next
     ignored: bool = False  # of a mapping: this key cannot be used, its value is left out
+
+    @property
+    def awaits_key(self) -> bool:
+        return isinstance(self.node, Mapping) and self.key is None
 
 
 class _Builder:
@@ -188,18 +193,20 @@ class _Builder:
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if kind is yaml.ScalarEvent:
             text = make_text(event.value, line, column, event.style in (None, ""))
-            if event.tag not in (None, "!"):
-                self.report(
-                    Finding(line, column, f'"{_short(event.tag)}" is a YAML tag; put it in quotes, or leave it out')
-                )
-            if text.is_missing and event.anchor is not None:
+            said = False
+            if event.tag is not None and (event.tag != "!" or text.is_missing):
+                self.report(Finding(line, column, f'"{_short(event.tag)}" is a tag to YAML; put it in quotes'))
+                said = True
+            elif text.is_missing and event.anchor is not None:
                 self.report(Finding(line, column, f'"&{event.anchor}" is an anchor to YAML; put it in quotes'))
-                return self.add(text, 1, None, said=True)
-            return self.add(text, 1, event.anchor)
+                said = True
+            return self.add(text, 1, event.anchor, said)
         if kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             return self.open(event, line, column)
         if kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             done = self.stack.pop()
+            if self.stack and self.stack[-1].awaits_key:  # all that is wrong in it is that it is a key
+                del self.tree.problems[done.problems :]
             return self.add(done.node, done.size, done.anchor)
         if kind is yaml.AliasEvent:
             return self.alias(event.anchor, line, column)
@@ -215,7 +222,7 @@ class _Builder:
             self.report(Finding(line, column, f'"{_short(event.tag)}" is a YAML tag; leave it out'))
         if len(self.stack) >= MAX_DEPTH:
             return self.stop(Finding(line, column, f"nested more than {MAX_DEPTH} deep"))
-        self.stack.append(_Open(node, event.anchor))
+        self.stack.append(_Open(node, event.anchor, len(self.tree.problems)))
         return True
 
     def alias(self, name: str, line: int, column: int) -> bool:
@@ -240,7 +247,7 @@ class _Builder:
             return True
         parent = self.stack[-1]
         parent.size += size
-        if isinstance(parent.node, Mapping) and parent.key is None:
+        if parent.awaits_key and isinstance(parent.node, Mapping):
             self.add_key(parent, parent.node, node, said)
             return True
         if isinstance(node, Text) and node.is_missing and not said and not parent.ignored:
