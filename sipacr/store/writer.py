@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from sipacr.store.database import Database, StoreError, check_log_belongs
+from sipacr.store.database import Database, Marks, StoreError, check_log_belongs
 from sipacr.store.tables import LISTS, Value, get, write
 
 log = logging.getLogger("sipacr.store")
@@ -55,20 +55,28 @@ class Writer:
         self.path = Path(path)
         self.written = 0  # changes that are in the store
         self.failures = 0  # transactions that failed and are tried again
-        self.lost = 0  # changes that will never be in it: queue full, refused, or still failing at `close`
+        self._turned_away = 0  # counted by whoever submits
+        self._given_up = 0  # counted by the thread
         self._queue: SimpleQueue[Change | None] = SimpleQueue()  # None wakes the thread to close
         self._database: Database | None = None
+        self._marks: Marks | None = None  # of the files that were written last
         self._dirty = False  # the log holds something that could be moved into the database
         self._closing = threading.Event()
         self._deadline = 0.0  # monotonic; when closing, the end of all attempts
-        self._said = float("-inf")
+        self._said: dict[str, float] = {}  # kind of trouble -> when it was logged last
         self._thread = threading.Thread(target=self._run, name="sipacr-store-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def lost(self) -> int:
+        """Changes that will never be in the store: the queue was full, they were wrong, or `close` could not wait."""
+        return self._turned_away + self._given_up
 
     def submit(self, change: Change) -> bool:
         """Hand over one change; never waits. False: it was not taken, is lost, and that is said and counted."""
         if self._queue.qsize() >= LONGEST_QUEUE or self._closing.is_set():
-            self._lose(1, "is stopped" if self._closing.is_set() else f"is too slow, {LONGEST_QUEUE} changes wait")
+            self._turned_away += 1
+            self._say("full", f"the store is too slow or stopped: {self._turned_away} changes are lost so far")
             return False
         self._queue.put(change)
         return True
@@ -95,7 +103,7 @@ class Writer:
         """The changes of the next transaction; none if nothing came for a while, or when closing and all is written."""
         batch: list[Change] = []
         try:
-            first = self._queue.get(timeout=IDLE)
+            first = self._queue.get(timeout=0 if self._closing.is_set() else IDLE)
             if first is not None:
                 batch.append(first)
                 self._copy_log()
@@ -121,16 +129,19 @@ class Writer:
                 self.failures += 1
                 self._drop_database()
                 waiting = len(batch) + self._queue.qsize()
-                self._say(f"the store cannot be written: {error}; {waiting} changes wait for it")
+                self._say("write", f"the store cannot be written: {error}; {waiting} changes wait for it")
                 if self._closing.is_set() and time.monotonic() >= self._deadline:
-                    self._lose(len(batch), "cannot be written and sipacr stops")
+                    while rest := self._collect():
+                        batch += rest
+                    self._given_up += len(batch)
+                    self._say("end", f"sipacr stops and the store cannot be written: {len(batch)} changes are lost")
                     return
                 time.sleep(RETRY if not self._closing.is_set() else RETRY / 10)
             except Exception:
                 # A change of which SQLite says that it is wrong, or a mistake of ours: it must not take others with it.
                 if len(batch) == 1:
                     log.exception("%s cannot be written and is lost", batch[0])
-                    self.lost += 1
+                    self._given_up += 1
                     return
                 for change in batch:
                     self._write([change])
@@ -140,11 +151,12 @@ class Writer:
         """The database, anew if the path leads to another file by now. Raises `StoreError`."""
         if self._database is not None and self._database.is_moved():
             log.warning("%s was replaced or deleted while in use; what is learned goes to the new file", self.path)
-            marks = self._database.marks
             self._drop_database()
-            check_log_belongs(self.path, marks)
         if self._database is None:
+            if self._marks is not None:
+                check_log_belongs(self.path, self._marks)
             self._database = Database(self.path, busy_timeout=RETRY)
+            self._marks = self._database.marks
             # NORMAL: a power cut may take the last moments that the router learned, never the file.
             self._database.connection.execute("PRAGMA synchronous = NORMAL")
         return self._database
@@ -155,7 +167,7 @@ class Writer:
             if self._database is not None:
                 self._database.copy_log()
         except StoreError as error:
-            self._say(f"the log of the store cannot be shortened: {error}")
+            self._say("log", f"the log of the store cannot be shortened: {error}")
             self._drop_database()
 
     def _tidy(self) -> None:
@@ -164,7 +176,7 @@ class Writer:
             try:
                 self._dirty = not self._database.empty_log()
             except StoreError as error:
-                self._say(f"the log of the store cannot be emptied: {error}")
+                self._say("log", f"the log of the store cannot be emptied: {error}")
                 self._drop_database()
 
     def _drop_database(self) -> None:
@@ -172,11 +184,9 @@ class Writer:
             self._database.close()
             self._database = None
 
-    def _lose(self, number: int, why: str) -> None:
-        self.lost += number
-        self._say(f"the store {why}: {self.lost} changes are lost so far")
-
-    def _say(self, message: str) -> None:
-        if time.monotonic() - self._said >= _SAY_AGAIN:
-            self._said = time.monotonic()
+    def _say(self, kind: str, message: str) -> None:
+        """Log, but not each retry and each lost change."""
+        now = time.monotonic()
+        if now - self._said.get(kind, float("-inf")) >= _SAY_AGAIN:
+            self._said[kind] = now
             log.error("%s", message)
