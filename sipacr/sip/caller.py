@@ -6,7 +6,7 @@ from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Number, Request
 from sipacr.sip.message import Message, Parser
 from sipacr.sip.plain import Plain
-from sipacr.sip.scan import CALL_ID, MAX_FORWARDS, Head
+from sipacr.sip.scan import ASSERTED, CALL_ID, Head
 
 # Headers that are read whatever the rules name.
 IDENTITY = ("p-asserted-identity", "remote-party-id", "privacy")
@@ -61,7 +61,7 @@ def dialled(kept: Kept, message: Message, peer: Peer, parser: Parser) -> str:
 
 def facts(head: Head, message: Message, peer: Peer, parser: Parser) -> Request:
     """The facts of one INVITE. Reads the parser's buffer, so it must come before the next message is parsed."""
-    kept = head.kept if any(head.values[MAX_FORWARDS + 1 :]) else _NOTHING
+    kept = head.kept if any(head.values[ASSERTED:]) else _NOTHING
     target = message.user if peer.dialled_from == "request-uri" else dialled(kept, message, peer, parser)
     user, host = identity(kept, message, peer, parser) if kept else (message.from_user, message.from_host)
     anonymous = is_anonymous(user, host) or ("privacy" in kept and wants_privacy(kept))
@@ -78,13 +78,13 @@ def facts(head: Head, message: Message, peer: Peer, parser: Parser) -> Request:
     )
 
 
-def plain_facts(plain: Plain, peer: Peer, call_id: str, from_tag: str, cseq: int) -> Request:
-    """The facts of an INVITE that the plain expression has read: the same as `facts` says of it."""
-    if peer.trusted and plain.asserted_user is not None:
-        user, host = plain.asserted_user.decode(), plain.asserted_host.decode()
+def plain_facts(plain: Plain, peer: Peer, call_id: str) -> Request:
+    """The facts of an INVITE that the short cut has read: the same as `facts` says of it."""
+    if plain.asserted is not None and peer.trusted:
+        user, host = plain.asserted
     else:
-        user, host = plain.from_user.decode(), plain.from_host.decode()
+        user, host = plain.from_user, plain.from_host
     anonymous = is_anonymous(user, host)
     read = peer.plan.read
     caller = _NOBODY if anonymous else read(user)
-    return Request(caller, read(plain.user.decode()), peer.name, anonymous, _NOTHING, call_id, from_tag, cseq)
+    return Request(caller, read(plain.user), peer.name, anonymous, _NOTHING, call_id, plain.from_tag, plain.cseq)

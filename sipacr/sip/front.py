@@ -14,7 +14,7 @@ from sipacr.sip import gate
 from sipacr.sip.answer import Reply, Verdict, answer, compose, header, sent_by, stamp_via, status
 from sipacr.sip.caller import IDENTITY, facts, plain_facts
 from sipacr.sip.message import Message, Parser, entities
-from sipacr.sip.plain import Plain, expression
+from sipacr.sip.plain import Plain
 from sipacr.sip.plain import read as read_plain
 from sipacr.sip.recent import LIFETIME, Recent, Same
 from sipacr.sip.scan import CALL_ID, VIA, Head, Scanner, datagram
@@ -59,9 +59,7 @@ class Front:
 
     def read_headers(self, names: Iterable[str]) -> None:
         """Hand these headers (any case) to the rules, besides those that say who calls."""
-        wanted = tuple(names)
-        self._scanner = Scanner((*IDENTITY, *wanted))
-        self._expression = expression(wanted)
+        self._scanner = Scanner((*IDENTITY, *names))
 
     def set_own_addresses(self, addresses: Iterable[tuple[str, int]]) -> None:
         """Where we listen: a request whose Via names one of these has been here before."""
@@ -79,45 +77,16 @@ class Front:
         if data[:1] == b"\0":
             response = binding_response(data, host.decode(), port)
             return Reply(response, port) if response else None
-        if start == b"INVI":
-            try:
-                reply = self._plain_invite(data, peer, host, port)
-            except Exception:  # the long way may still answer
-                self.counts["errors"] += 1
-                log.exception("our fault, an INVITE of the common form was not understood")
-                reply = None
-            if reply is not None:
-                return reply
         return self.request(datagram(self._scanner, data), peer, host, port)
-
-    def _plain_invite(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
-        """The short cut for an INVITE of the common form; None: go the long way, which has to say the same."""
-        match = self._expression.match(data)
-        plain = match and read_plain(match, len(data))
-        if not match or not plain or peer.dialled_from != "request-uri":
-            return None
-        via, call_id = plain.via, plain.call_id
-        for own in self._own_texts:
-            if own in via:  # type: ignore[operator]  # `read_plain` has seen that it is there
-                return None
-        if not self._parser.accepts(data[: match.end()]):
-            return None
-        return self._answer_plain(plain, via, call_id, peer, host, port)  # type: ignore[arg-type]
-
-    def _answer_plain(self, plain: Plain, via: bytes, call_id: bytes, peer: Peer, host: bytes, port: int) -> Reply:
-        from_tag, branch = plain.from_tag.decode(), plain.branch.decode()
-        same = (call_id[1:], from_tag, int(plain.number))
-        request = plain_facts(plain, peer, call_id[1:].decode(), from_tag, same[2])
-        verdict = self._invite(same, branch, request, peer)
-        answer_port = int(plain.via_port or 5060)
-        if plain.rport or plain.rport_last or plain.via_host != host:
-            via, answer_port = stamp_via(via, host, port)
-        tag = self._tag((same, branch))
-        data = compose(verdict, via, b"", plain.from_, plain.to, tag, call_id, plain.cseq)  # type: ignore[arg-type]
-        return Reply(data, answer_port)
 
     def request(self, head: Head, peer: Peer, host: bytes, port: int) -> Reply | None:
         """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
+        try:
+            plain = read_plain(head) if head.fault is None and peer.dialled_from == "request-uri" else None
+            if plain is not None and self._loop(head) is None and self._parser.accepts(head.text):
+                return self._answer_plain(head, plain, peer, host, port)
+        except Exception:  # the long way may still answer
+            self._loud(head)
         if not _expects_answer(head):
             return None
         try:
@@ -126,6 +95,19 @@ class Front:
         except Exception:
             self._loud(head)
             return answer(head, Verdict(status(500)), self._tag(head.text), host, port)
+
+    def _answer_plain(self, head: Head, plain: Plain, peer: Peer, host: bytes, port: int) -> Reply:
+        """The short cut for an INVITE of the common form; the long way has to say the same."""
+        _, via, from_, to, call_id, cseq, *_ = head.values
+        assert type(via) is type(from_) is type(to) is type(call_id) is type(cseq) is bytes
+        same = (call_id[1:], plain.from_tag, plain.cseq)
+        request = plain_facts(plain, peer, same[0].decode())
+        verdict = self._invite(same, plain.branch, request, peer)
+        answer_port = plain.via_port
+        if plain.rport or plain.via_host != host:
+            via, answer_port = stamp_via(via, host, port)
+        tag = self._tag((same, plain.branch))
+        return Reply(compose(verdict, via, b"", from_, to, tag, call_id, cseq), answer_port)
 
     def scan(self, text: bytes) -> Head:
         """Read a head that came on a stream."""
@@ -196,7 +178,7 @@ class Front:
         via = head.values[VIA]
         for value in via if isinstance(via, list) else (via or b"",):
             for own in self._own_texts:
-                if own in value and self._is_own(value):
+                if value.find(own) > 0 and self._is_own(value):  # `in` first raises and swallows a TypeError
                     return Verdict(status(482))
         return None
 

@@ -7,8 +7,9 @@ and streams cut messages alike, and it keeps the raw values, so that an answer e
 import re
 from collections.abc import Iterable
 
-# Places in `Head.values`. Headers that somebody asked for come behind them.
-OTHER, VIA, FROM, TO, CALL_ID, CSEQ, RECORD_ROUTE, CONTENT_LENGTH, CONTENT_TYPE, MAX_FORWARDS = range(10)
+# Places in `Head.values`. Headers that somebody asked for come behind them, the first always the caller's identity.
+(OTHER, VIA, FROM, TO, CALL_ID, CSEQ, RECORD_ROUTE, CONTENT_LENGTH, CONTENT_TYPE, MAX_FORWARDS, REQUIRE,
+ ASSERTED) = range(12)  # fmt: skip
 
 _NAMES = {
     b"via": VIA, b"v": VIA,
@@ -20,6 +21,7 @@ _NAMES = {
     b"content-length": CONTENT_LENGTH, b"l": CONTENT_LENGTH,
     b"content-type": CONTENT_TYPE, b"c": CONTENT_TYPE,
     b"max-forwards": MAX_FORWARDS,
+    b"require": REQUIRE,
 }  # fmt: skip
 _LONG_NAMES = {b"s": b"subject", b"k": b"supported", b"m": b"contact", b"e": b"content-encoding", b"y": b"identity"}
 _ONCE = {FROM: b"From", TO: b"To", CALL_ID: b"Call-ID", CSEQ: b"CSeq", CONTENT_LENGTH: b"Content-Length",
@@ -57,7 +59,7 @@ class Head:
     def kept(self) -> dict[str, list[str]]:
         """The headers that were asked for: lower-case name -> values."""
         found: dict[str, list[str]] = {}
-        for place, name in enumerate(self.kept_names, MAX_FORWARDS + 1):
+        for place, name in enumerate(self.kept_names, ASSERTED):
             values = self.all(place)
             if values:
                 found[name] = [value.strip().decode("utf-8", "replace") for value in values]
@@ -71,17 +73,16 @@ class Head:
 
 
 class Scanner:
-    """Reads heads. `keep` names the further headers whose values somebody wants (any case)."""
+    """Reads heads. `keep` names the further headers (any case) whose values somebody wants."""
 
     def __init__(self, keep: Iterable[str] = ()) -> None:
-        self._kept_names = tuple(dict.fromkeys(name.lower() for name in keep))
-        self._places = _NAMES | {
-            name.encode(): place for place, name in enumerate(self._kept_names, MAX_FORWARDS + 1)
-        }
+        self._kept_names = tuple(dict.fromkeys(("p-asserted-identity", *(name.lower() for name in keep))))
+        self._places = _NAMES | {name.encode(): place for place, name in enumerate(self._kept_names, ASSERTED)}
         self._spelled = dict(self._places)
-        self._empty: list[Value] = [None] * (MAX_FORWARDS + 1 + len(self._kept_names))
+        self._empty: list[Value] = [None] * (ASSERTED + len(self._kept_names))
 
     def _place(self, spelled: bytes) -> int:
+        """The place of a header's name in a spelling that is not remembered yet."""
         name = spelled.rstrip(b" \t").lower()
         place = self._places.get(_LONG_NAMES.get(name, name), OTHER)
         if len(self._spelled) < _SPELLINGS:
@@ -91,19 +92,17 @@ class Scanner:
     def scan(self, text: bytes) -> Head:
         """Read a head that ends with its empty line. The first fault is kept, the rest is still read for the answer."""
         fault = None
-        if b"\r\n " in text or b"\r\n\t" in text:
-            text = _FOLD.sub(b" ", text)
-        lines = text.split(b"\r\n")
-        breaks = len(lines) - 1
-        if text.count(b"\n") != breaks or text.count(b"\r") != breaks:
-            fault = b"Bare CR or LF in Header"
+        lines = text[:-4].split(b"\r\n")
         values = self._empty.copy()
         spelled = self._spelled
-        del lines[0], lines[-2:]
-        for line in lines:
+        rest = iter(lines)
+        next(rest)  # the start line
+        for line in rest:
             name, colon, value = line.partition(b":")
             place = spelled.get(name)
             if place is None:
+                if name[:1] in (b" ", b"\t"):
+                    return self.scan(_FOLD.sub(b" ", text))
                 if not colon:
                     fault = fault or b"Header Without Colon"
                     continue
@@ -113,10 +112,13 @@ class Scanner:
                     values[place] = value
                 else:
                     fault = _again(values, place, value) or fault
+        breaks = len(lines) + 1
+        if text.count(b"\n") != breaks or text.count(b"\r") != breaks:
+            fault = b"Bare CR or LF in Header"
         head = Head(text, values, self._kept_names)
         length = values[CONTENT_LENGTH]
         if length is not None:
-            number = head.one(CONTENT_LENGTH).strip()
+            number = (length if type(length) is bytes else head.one(CONTENT_LENGTH)).strip()
             if number.isdigit() and len(number) <= 9:
                 head.content_length = int(number)
             else:
