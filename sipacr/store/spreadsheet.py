@@ -109,10 +109,12 @@ def read(data: bytes, columns: Mapping[str, tuple[str, ...]], required: tuple[st
 
 def decode(data: bytes, encoding: str | None) -> str:
     """The text, by its byte order mark or as UTF-8, unless `encoding` is given. Raises `InputError`."""
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise InputError("is a spreadsheet's own format (xlsx, ods or xls): export it as CSV UTF-8")
     if encoding is None:
         encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return data.decode(encoding).removeprefix("\ufeff")
+        text = data.decode(encoding).removeprefix("\ufeff")
     except LookupError:
         raise InputError(f"cannot be read as {encoding}: there is no such encoding") from None
     except UnicodeError as error:
@@ -122,6 +124,9 @@ def decode(data: bytes, encoding: str | None) -> str:
             f"is not {encoding.removesuffix('-sig')} (line {line}): "
             "export it as CSV UTF-8, or name its encoding, for example --encoding cp1250"
         ) from None
+    if "\0" in text:
+        raise InputError("is no text: export it as CSV UTF-8, or name its encoding, for example --encoding utf-16-le")
+    return text
 
 
 def read_number(text: str, plan: NumberPlan) -> Number:
