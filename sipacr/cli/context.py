@@ -123,9 +123,11 @@ def read_moment(text: str, zone: ZoneInfo, now: float, *, end_of_day: bool = Fal
     text = text.strip()
     if text == "now":
         return now
-    if duration := _DURATION.fullmatch(text):
-        return now + int(duration[1]) * _UNITS[duration[2]]
     try:
+        if duration := _DURATION.fullmatch(text):
+            return (
+                datetime.fromtimestamp(now, UTC) + timedelta(seconds=int(duration[1]) * _UNITS[duration[2]])
+            ).timestamp()
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             day = date.fromisoformat(text) + timedelta(days=1 if end_of_day else 0)
             return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
