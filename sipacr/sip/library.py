@@ -126,7 +126,7 @@ def self_check(library: Library) -> "Schemes":
         "Max-Forwards": (info.max_fwd.ivalue, 68),
         "Content-Length": (info.clen.ivalue, 0),
         "Require count": (info.require.count, 2),
-        "Require value": (text(info.require.values[1]), "timer"),
+        "Require value": (text(info.require.values[1]) if info.require.count == 2 else "", "timer"),
         "parse error": (text(info.parse_err.next.hname) if info.parse_err.next != errors else "none", "Bad"),
         "body": (info.msg.body, ffi.NULL),
         "module data": (rdata.mod_data[31], ffi.NULL),
