@@ -26,6 +26,7 @@ from sipacr.routing.conditions import (
 from sipacr.routing.facts import Number
 from sipacr.routing.masks import Mask
 
+_LOCAL = 7  # digits at the end of a number that no prefix is part of
 _SILENT = (Regex, HeaderIs, Share)  # nothing is inferred from these
 _FLAGS = (IsVip, IsKnown, IsAnonymous, IsShared)
 _NAMED = (OnList, During, PeerIs)
@@ -86,7 +87,7 @@ def _implies(part: Condition, condition: Condition) -> bool:
 
 def _in_masks(part: Condition, condition: MaskIs) -> bool:
     if isinstance(part, NumberIs) and part.side == condition.side:
-        return all(any(mask.matches(number) for mask in condition.masks) for number in _numbers(part))
+        return all(any(_surely_matches(mask, number) for mask in condition.masks) for number in _numbers(part))
     if isinstance(part, MaskIs) and part.side == condition.side:
         return all(any(mask.subsumes(inner) for mask in condition.masks) for inner in part.masks)
     return False
@@ -97,6 +98,14 @@ def _numbers(condition: NumberIs) -> list[Number]:
     to match it."""
     known = [Number(number, "", number) for number in condition.e164]
     return known + [Number(number, number, None) for number in condition.raw]
+
+
+def _surely_matches(mask: Mask, number: Number) -> bool:
+    if mask.matches(number):
+        return True
+    # However the number was typed, with which prefix ever: its last digits are the same.
+    last_digits = mask.is_suffix and len(mask.suffix) <= _LOCAL and mask.suffix.isdigit()
+    return last_digits and number.e164 is not None and number.e164.endswith(mask.suffix)
 
 
 def contradiction(parts: Sequence[Condition]) -> str | None:
