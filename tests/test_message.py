@@ -56,7 +56,9 @@ def test_the_short_way_answers_as_the_long_way(
     parser, trunk = GIVEN[0]
     peer = Peer("x", "trunk", "redirect", ("127.0.0.1",), trunk.plan, trusted=trusted)
     short, long = Routed(parser), Routed(parser)
+    before = bytearray(data)
     answered = short.send(data, peer)
+    assert data == before  # PJSIP is lent the very bytes
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sipacr.sip.front.read_plain", lambda head: None)
         assert answered == long.send(data, peer)

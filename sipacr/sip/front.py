@@ -83,7 +83,7 @@ class Front:
         """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
         try:
             plain = read_plain(head) if head.fault is None and peer.dialled_from == "request-uri" else None
-            if plain is not None and self._loop(head) is None and self._parser.accepts(head.text):
+            if plain is not None and plain.sent_by[:2] not in self._own and self._parser.accepts(head.text):
                 return self._answer_plain(head, plain, peer, host, port)
         except Exception:  # the long way may still answer
             self._loud(head)
@@ -100,11 +100,11 @@ class Front:
         """The short cut for an INVITE of the common form; the long way has to say the same."""
         _, via, from_, to, call_id, cseq, *_ = head.values
         assert type(via) is type(from_) is type(to) is type(call_id) is type(cseq) is bytes
-        same = (call_id[1:], plain.from_tag, plain.cseq)
-        request = plain_facts(plain, peer, same[0].decode())
+        same = (call_id.strip(), plain.from_tag, plain.cseq)
+        request = plain_facts(plain, peer, same[0].decode("utf-8", "replace"))
         verdict = self._invite(same, plain.branch, request, peer)
-        answer_port = plain.via_port
-        if plain.rport or plain.via_host != host:
+        sent_by_host, answer_port, _ = plain.sent_by
+        if plain.rport or sent_by_host != host:
             via, answer_port = stamp_via(via, host, port)
         tag = self._tag((same, plain.branch))
         return Reply(compose(verdict, via, b"", from_, to, tag, call_id, cseq), answer_port)

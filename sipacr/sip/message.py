@@ -51,6 +51,8 @@ class Parser:
         self._info = ffi.addressof(rdata, "msg_info")
         self._errors = errors = ffi.addressof(rdata.msg_info, "parse_err")
         errors.prev = errors.next = errors
+        self._faults = faults = ffi.new("pjsip_parser_err_report *")  # of `accepts`; always empty between two calls
+        faults.prev = faults.next = faults
         self._fresh = bytes(ffi.buffer(self._info))
         self._size = len(self._fresh)
         self._sip_uri = ffi.typeof("pjsip_sip_uri *")
@@ -93,11 +95,13 @@ class Parser:
 
     def accepts(self, head: bytes) -> bool:
         """Whether PJSIP finds no fault in a request's head. Cheaper than `parse`, and nothing can be read after it."""
-        lib, errors = self._lib, self._errors
+        lib, faults = self._lib, self._faults
         lib.pj_pool_reset(self._pool)
-        errors.prev = errors.next = errors
-        parsed = lib.pjsip_parse_msg(self._pool, head, len(head), errors)
-        return bool(parsed) and errors.next == errors
+        parsed = lib.pjsip_parse_msg(self._pool, head, len(head), faults)
+        if parsed and faults.next == faults:
+            return True
+        faults.prev = faults.next = faults  # what it points to dies with the next reset of the pool
+        return False
 
     def _first_error(self) -> str | None:
         report = self._info.parse_err.next

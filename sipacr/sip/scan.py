@@ -28,6 +28,7 @@ _ONCE = {FROM: b"From", TO: b"To", CALL_ID: b"Call-ID", CSEQ: b"CSeq", CONTENT_L
          CONTENT_TYPE: b"Content-Type", MAX_FORWARDS: b"Max-Forwards"}  # fmt: skip
 _SPELLINGS = 512  # remembered spellings of header names; more would be a sender who varies them on purpose
 _FOLD = re.compile(rb"\r\n[ \t]+")
+_LINES = re.compile(rb"([^:\r\n]+):([^\r\n]*)\r\n").findall
 
 Value = bytes | list[bytes] | None
 
@@ -91,30 +92,44 @@ class Scanner:
 
     def scan(self, text: bytes) -> Head:
         """Read a head that ends with its empty line. The first fault is kept, the rest is still read for the answer."""
-        fault = None
-        lines = text[:-4].split(b"\r\n")
         values = self._empty.copy()
+        found = _LINES(text, text.find(b"\n") + 1)
+        breaks = len(found) + 2
+        if text.count(b"\n") != breaks or text.count(b"\r") != breaks:
+            return self._scan_odd(text)
         spelled = self._spelled
-        rest = iter(lines)
-        next(rest)  # the start line
-        for line in rest:
-            name, colon, value = line.partition(b":")
+        fault = None
+        for name, value in found:
             place = spelled.get(name)
             if place is None:
-                if name[:1] in (b" ", b"\t"):
-                    return self.scan(_FOLD.sub(b" ", text))
-                if not colon:
-                    fault = fault or b"Header Without Colon"
-                    continue
+                if name[0] in b" \t":
+                    return self._scan_odd(text)
                 place = self._place(name)
             if place:
                 if values[place] is None:
                     values[place] = value
                 else:
                     fault = _again(values, place, value) or fault
-        breaks = len(lines) + 1
-        if text.count(b"\n") != breaks or text.count(b"\r") != breaks:
-            fault = b"Bare CR or LF in Header"
+        return self._head(text, values, fault)
+
+    def _scan_odd(self, text: bytes) -> Head:
+        """The same where lines are folded, or one has no colon, or a CR or LF stands alone."""
+        if _FOLD.search(text):
+            return self.scan(_FOLD.sub(b" ", text))
+        values = self._empty.copy()
+        fault = b"Bare CR or LF in Header"
+        if len(text.split(b"\r\n")) - 1 == text.count(b"\n") == text.count(b"\r"):
+            fault = b"Header Without Colon"
+        for line in text.split(b"\r\n")[1:-2]:
+            name, colon, value = line.partition(b":")
+            place = self._place(name) if colon else OTHER
+            if place and values[place] is None:
+                values[place] = value
+            elif place:
+                _again(values, place, value)
+        return self._head(text, values, fault)
+
+    def _head(self, text: bytes, values: list[Value], fault: bytes | None) -> Head:
         head = Head(text, values, self._kept_names)
         length = values[CONTENT_LENGTH]
         if length is not None:
