@@ -273,11 +273,13 @@ def test_a_missing_store_is_unavailable_until_it_is_made(tmp_path: Path) -> None
     for _ in range(2):
         with pytest.raises(Unavailable, match="does not exist: restore it"):
             calls.vip(CUSTOMER)
+    assert calls.problem is not None
     assert not (tmp_path / "sipacr.db").exists()
     with Database(calls.path) as store:
         add_vip(store, CUSTOMER)
         calls.check()
         assert calls.vip(CUSTOMER) == "anna"
+        assert calls.problem is None
     calls.close()
 
 

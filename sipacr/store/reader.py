@@ -48,7 +48,7 @@ class Reader:
         file was replaced, deleted or overwritten.
         """
         self.path = Path(path)
-        self.problem: str | None = None  # why nothing can be looked up just now
+        self._why = ""  # nothing can be looked up, or could not before
         self.lost = 0  # how often the store went out of reach
         self._snapshot: Snapshot | None = None
         self._marks: Marks | None = None  # of the files that were read last
@@ -58,6 +58,11 @@ class Reader:
         self._thread = threading.Thread(target=self._watch, name="sipacr-store-reader", daemon=True)
         if watch:
             self._thread.start()
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be looked up just now."""
+        return None if self._snapshot else self._why
 
     def vip(self, customer: str) -> str | None:
         """Name of the agent who is responsible for this VIP, or None if he is none."""
@@ -111,15 +116,15 @@ class Reader:
                 log.warning("%s was replaced or overwritten while in use; it is opened anew", self.path)
             if self._marks is not None:
                 check_log_belongs(self.path, self._marks)
-            self._snapshot = Snapshot(self.path, _PREPARED)
-            self._marks = self._snapshot.marks
+            opened = Snapshot(self.path, _PREPARED)
         except (sqlite3.Error, OSError, StoreError) as error:
-            self.problem = str(error) if isinstance(error, StoreError) else advice(error, self.path)
+            self._why = str(error) if isinstance(error, StoreError) else advice(error, self.path)
             self._snapshot = None
             return
-        if self.problem is not None:
+        self._marks = opened.marks
+        self._snapshot = opened
+        if snapshot is None and self._why:
             log.warning("%s can be read again", self.path)
-            self.problem = None
 
     def close(self) -> None:
         """Look-ups raise `Unavailable` from now on."""
@@ -127,13 +132,13 @@ class Reader:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(2 * _INTERVAL)
-        self.problem = f"{self.path} is closed"
+        self._why = f"{self.path} is closed"
         self._snapshot = None
 
     def _rows(self, sql: str, parameters: tuple[str, ...]) -> list[Any]:
         snapshot = self._snapshot
         if snapshot is None:
-            raise Unavailable(self.problem or f"{self.path} is closed")
+            raise Unavailable(self._why)
         try:
             if snapshot.index[:CHANGES] != snapshot.seen:
                 snapshot.begin()
@@ -176,12 +181,12 @@ class Reader:
 
     def _lose(self, snapshot: Snapshot, error: sqlite3.Error) -> Unavailable:
         """The connection failed: until it is open again, look-ups cost nothing."""
-        self.problem = advice(error, self.path)
+        self._why = advice(error, self.path)
         self.lost += 1
         if self._snapshot is snapshot:
             self._snapshot = None
         self._wake.set()
-        return Unavailable(self.problem)
+        return Unavailable(self._why)
 
     def _watch(self) -> None:
         tried = time.monotonic()
