@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from sipacr.routing.facts import Number
@@ -187,15 +188,16 @@ def _compile(shape: _Shape) -> Callable[[str], bool]:
         if shape.open_left:
             return lambda subject: subject.endswith(text)
         return lambda subject: subject == text
-    regex = re.compile("".join("[0-9]" if sign is None else re.escape(sign) for sign in shape.body))
+    pattern = "".join("[0-9]" if sign is None else re.escape(sign) for sign in shape.body)
+    regex = cache(lambda: re.compile(pattern))  # when it is first asked: 0.1 ms, and most of thousands never are
     length = len(shape.body)
     if shape.open_left and shape.open_right:
-        return lambda subject: regex.search(subject) is not None
+        return lambda subject: regex().search(subject) is not None
     if shape.open_right:
-        return lambda subject: regex.match(subject) is not None
+        return lambda subject: regex().match(subject) is not None
     if shape.open_left:
-        return lambda subject: len(subject) >= length and regex.fullmatch(subject, len(subject) - length) is not None
-    return lambda subject: regex.fullmatch(subject) is not None
+        return lambda subject: len(subject) >= length and regex().fullmatch(subject, len(subject) - length) is not None
+    return lambda subject: regex().fullmatch(subject) is not None
 
 
 def _covers(mine: str | None, theirs: str | None) -> bool:
