@@ -347,6 +347,10 @@ class TestList:
             {"list": "grey", "entries": 1, "declared": "no"},
         ]
         assert [row["list"] for row in shell.json("list", "find", "SPAM")] == ["black"]  # type: ignore[attr-defined]
+        shell.ok("list", "add", "grey", "+48601000*")
+        holding = shell.json("list", "show", "601000111")
+        assert [(row["list"], row["entry"]) for row in holding] == [("black", ONE), ("grey", "+48601000*")]  # type: ignore[attr-defined]
+        assert "is on no list" in shell.no(1, "list", "show", "602000111")
         assert "nothing is on the list white" in shell.no(1, "list", "show", "white")
         assert shell.no(1, "list", "find", "zzz")
 

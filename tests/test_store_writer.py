@@ -18,6 +18,7 @@ NUMBER = "+48601000111"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "RETRY", 0.05)
+    monkeypatch.setattr(writer, "PATIENCE", 0.0)
 
 
 @pytest.fixture
@@ -98,6 +99,17 @@ def test_a_locked_store_is_tried_again_and_submit_does_not_wait(
     assert len(told) == 1  # once a minute, not once a retry
     assert "cannot be written" in told[0].message
     assert "locked by another program" in told[0].message
+
+
+def test_a_short_lock_is_not_worth_a_line(
+    store: Database, router: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 60.0)
+    with store.transaction():
+        router.submit(AddToList("white", NUMBER, 1.0))
+        until(lambda: router.failures >= 2)
+    until(lambda: router.written == 1)
+    assert caplog.text == ""
 
 
 def test_what_does_not_fit_is_lost_loudly(

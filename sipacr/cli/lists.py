@@ -186,7 +186,10 @@ def remove(context: Context, name: str, number: str, by: str) -> None:
 @checks.json_option
 @click.pass_obj
 def show(context: Context, name: str | None, number: str | None, with_history: bool, as_json: bool) -> None:
-    """Show all lists, the entries of NAME, or whether NUMBER is on it now (status 1 if not)."""
+    """Show all lists, the entries of NAME, or whether NUMBER is on it now (status 1 if not).
+
+    A number alone shows the lists that hold it.
+    """
     now = time.time()
     with context.database() as database:
         connection = database.connection
@@ -195,6 +198,9 @@ def show(context: Context, name: str | None, number: str | None, with_history: b
             return
         if number is None:
             found = [_row(row, now) for row in rows(connection, LISTS, list=name)]
+            if not found and context.plan.read(name).e164 is not None:
+                _show_lists_with(context, connection, name, as_json)
+                return
             showing.table(context, found, as_json, f"nothing is on the list {name}: sipacr list add {name} NUMBER")
             return
         customer = checks.read_customer(context, number)
@@ -209,6 +215,15 @@ def show(context: Context, name: str | None, number: str | None, with_history: b
     if not entries:
         over = "; its entry has expired" if values else ""
         raise Failure(f"{checks.as_read(context, customer)} is not on the list {name}{over}")
+
+
+def _show_lists_with(context: Context, connection: sqlite3.Connection, text: str, as_json: bool) -> None:
+    customer = checks.read_customer(context, text)
+    found: list[dict[str, Value]] = [
+        {"list": name, "number": customer.key, "entry": entry}
+        for name, entry in lists_with(connection, customer, time.time())
+    ]
+    showing.table(context, found, as_json, f"{checks.as_read(context, customer)} is on no list")
 
 
 def _show_names(context: Context, connection: sqlite3.Connection, as_json: bool) -> None:

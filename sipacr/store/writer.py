@@ -19,6 +19,7 @@ LONGEST_BATCH = 500  # changes in one transaction: a few milliseconds of lock
 PAUSE = 0.05  # seconds that a batch collects: at most twenty commits a second
 RETRY = 1.0  # seconds after a failure
 IDLE = 1.0  # seconds without work, after which the log is emptied
+PATIENCE = 5.0  # seconds of failures before they are worth a line: an import of 100,000 lines locks the store for less
 _SAY_AGAIN = 60.0  # seconds between two lines about the same trouble
 
 
@@ -117,6 +118,7 @@ class Writer:
 
     def _write(self, batch: list[Change]) -> None:
         """Write all changes of the batch, however long that takes; when closing, until the deadline."""
+        start = time.monotonic()
         while True:
             try:
                 with self._open().transaction() as connection:
@@ -128,13 +130,16 @@ class Writer:
             except StoreError as error:
                 self.failures += 1
                 self._drop_database()
-                waiting = len(batch) + self._queue.qsize()
-                self._say("write", f"the store cannot be written: {error}; {waiting} changes wait for it")
+                if time.monotonic() - start >= PATIENCE:
+                    waiting = len(batch) + self._queue.qsize()
+                    self._say("write", f"the store cannot be written: {error}; {waiting} changes wait for it")
                 if self._closing.is_set() and time.monotonic() >= self._deadline:
                     while rest := self._collect():
                         batch += rest
                     self._given_up += len(batch)
-                    self._say("end", f"sipacr stops and the store cannot be written: {len(batch)} changes are lost")
+                    self._say(
+                        "end", f"sipacr stops, the store cannot be written: {error}; {len(batch)} changes are lost"
+                    )
                     return
                 time.sleep(RETRY if not self._closing.is_set() else RETRY / 10)
             except Exception:
