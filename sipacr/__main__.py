@@ -6,4 +6,4 @@ require()  # before the first import that exists nowhere else: one sentence, no 
 
 from sipacr.cli import main  # noqa: E402
 
-main()
+main(prog_name="sipacr")

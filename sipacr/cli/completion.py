@@ -14,7 +14,10 @@ _USE = {
 @click.argument("shell", type=click.Choice(list(_USE)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the lines that complete commands in bash, zsh or fish; their first line says how to use them."""
+    """Print what completes commands in bash, zsh or fish.
+
+    Its first line says how to use it.
+    """
     words = get_completion_class(shell)
     assert words is not None  # click knows all three
     click.echo(f"# To use it: {_USE[shell]}")

@@ -33,7 +33,10 @@ _COLUMNS = {
 
 @click.group("list")
 def list_() -> None:
-    """Keep the entries of named lists: numbers, and prefixes that end in a star."""
+    """Keep the named lists: numbers and prefixes.
+
+    A prefix ends in a star.
+    """
 
 
 def _entry_options(command: Any) -> Any:

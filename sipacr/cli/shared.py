@@ -11,7 +11,10 @@ from sipacr.store.tables import SHARED, get, rows, write
 
 @click.group()
 def shared() -> None:
-    """Mark numbers that many customers share: nobody is bound to them."""
+    """Mark numbers that many customers share.
+
+    Nobody is bound to an agent by such a number.
+    """
 
 
 @shared.command()

@@ -26,7 +26,7 @@ _COLUMNS = {
 
 @click.group()
 def sticky() -> None:
-    """Look at and correct the memory of who talked to whom."""
+    """Look at and correct who is bound to whom."""
 
 
 @sticky.command("set")

@@ -30,7 +30,7 @@ _COLUMNS = {
 
 @click.group()
 def vip() -> None:
-    """Keep the VIP table: which customer goes to which employee at once."""
+    """Keep the VIP table: which customer goes to whom."""
 
 
 def _writes(command: Any) -> Any:
