@@ -122,6 +122,24 @@ rules:
     assert of_rules(tmp_path, text) == []
 
 
+OUTGOING = [
+    ("{peer: trunk-a}", "outgoing calls come from a peer with role pbx"),
+    ('{dialled: "221112233"}', "a call to one of our own numbers is an incoming one, whoever makes it"),
+    ("{dialled: [112, 997]}", "calls to emergency numbers skip all rules"),
+    ("{peer: [trunk-a, pbx]}", None),
+    ('{dialled: ["+48221112233", "+48601000111"]}', None),
+    ("{dialled: 118}", None),
+]
+
+
+@pytest.mark.parametrize(("condition", "why"), OUTGOING)
+def test_calls_that_are_never_outgoing(tmp_path: Path, condition: str, why: str | None) -> None:
+    settings_text = SETTINGS.replace('extensions: ["1??"]', "emergency: [112, 997]")
+    text = f"outgoing:\n  - name: x\n    when: {condition}\n    reject: 403\n"
+    said = [] if why is None else [f'3:11: warning: "x" can never match: {why}']
+    assert of_rules(tmp_path, text, settings=settings_text) == said
+
+
 DROPPED = """\
 route:
   - agent: anna

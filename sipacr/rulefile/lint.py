@@ -5,7 +5,7 @@ Only what is provable is said. Rules are filed by what they ask, so that thousan
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sipacr.routing.conditions import Condition, MaskIs, PeerIs
+from sipacr.routing.conditions import Condition, MaskIs, NumberIs, PeerIs
 from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.masks import Mask
 from sipacr.rulefile.build import Builder, Leaf
@@ -23,14 +23,32 @@ _Filed = dict[object, list[tuple[Leaf, tuple[Condition, ...]]]]
 
 def lint(builder: Builder, directory: Directory) -> None:
     """Reports to the contexts of the leaves' files."""
-    for leaves in (builder.rules, builder.outgoing):
-        _overlapping_masks(_never_matching(leaves))
+    _overlapping_masks(_never_matching(builder.rules))
+    _overlapping_masks(_never_matching([leaf for leaf in builder.outgoing if not _never_outgoing(leaf, directory)]))
     peers = list(directory.peers.values())
     for leaf in builder.rules:
         _redirected(leaf, peers)
     for leaf in builder.outgoing:
         _redirected(leaf, [peer for peer in peers if peer.role == "pbx"])
     _mobiles(builder, directory)
+
+
+def _never_outgoing(leaf: Leaf, directory: Directory) -> bool:
+    """Whether calls that this rule asks for are never outgoing ones, with a warning."""
+    pbxes = set(directory.pbxes)
+    why: str | None = None
+    for part in conjuncts(leaf.rule.when):
+        if isinstance(part, PeerIs) and not pbxes & set(part.names):
+            why = "outgoing calls come from a peer with role pbx"
+        elif isinstance(part, NumberIs) and part.side == "dialled":
+            numbers = part.e164 | part.raw
+            if numbers <= directory.own.keys():
+                why = "a call to one of our own numbers is an incoming one, whoever makes it"
+            elif numbers <= directory.emergency:
+                why = "calls to emergency numbers skip all rules"
+    if why is not None:
+        leaf.context.warn(leaf.condition, f'"{leaf.rule.name}" can never match: {why}')
+    return why is not None
 
 
 def _never_matching(leaves: Sequence[Leaf]) -> list[Leaf]:
