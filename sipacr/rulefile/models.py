@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from sipacr.rulefile import readers
+from sipacr.rulefile import readers, times
 from sipacr.rulefile.network import HeaderName
 from sipacr.rulefile.problems import nearest
 from sipacr.rulefile.readers import RuleContext, rules_of, shorthand
@@ -115,7 +115,7 @@ def _lines(node: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInf
 
 
 Lines = Annotated[Listed[Many[readers.AgentName]], WrapValidator(_lines)]
-Spans = Many[readers.SpanText]
+Spans = Many[times.SpanText]
 
 
 _NO_DAYS = ("tz", "open", "closed")
@@ -126,11 +126,11 @@ class ScheduleShape(Shape):
     wanted: ClassVar[str] = 'a mapping such as {mon-fri: "08:00-18:00"}'
 
     tz: TimeZone | None = Field(None, description="default: numbers.timezone")
-    open: Annotated[dict[readers.DateText, Spans], BeforeValidator(map_only)] = Field(
+    open: Annotated[dict[times.DateText, Spans], BeforeValidator(map_only)] = Field(
         default_factory=dict, description="dates with other hours"
     )
-    closed: Many[readers.Closed] = Field(default_factory=list, description="dates, or iCal files")
-    days: dict[readers.Days, Spans] = Field(default_factory=dict)
+    closed: Many[times.Closed] = Field(default_factory=list, description="dates, or iCal files")
+    days: dict[times.Days, Spans] = Field(default_factory=dict)
 
     @classmethod
     def check(cls, node: Mapping, context: Context) -> None:
@@ -140,12 +140,12 @@ class ScheduleShape(Shape):
         taken: dict[int, Text] = {}
         for key in days.names():
             try:
-                found = readers.read_days(key)
+                found = times.read_days(key)
             except ValueError:
                 continue
             twice = next((day for day in found if day in taken), None)
             if twice is not None:
-                context.error(key, f'{readers.DAYS[twice]} is named twice: in "{taken[twice]}" and in "{key}"')
+                context.error(key, f'{times.DAYS[twice]} is named twice: in "{taken[twice]}" and in "{key}"')
             taken.update((day, taken.get(day, key)) for day in found)
 
 
@@ -168,7 +168,7 @@ class _ScheduleSchema:
         whole = dict(handler.resolve_ref_schema(handler(schema)))
         whole["properties"] = dict(whole["properties"])
         spans = whole["properties"].pop("days")["additionalProperties"]
-        day = f"({'|'.join(readers.DAYS)})"
+        day = f"({'|'.join(times.DAYS)})"
         whole["patternProperties"] = {f"^(daily|{day}(-{day})?)$": spans}
         return whole
 

@@ -42,12 +42,15 @@ _WORDS = (
         "a dash is not expected here: put the list on lines of its own, or the text in quotes",
     ),
     ("mapping keys are not allowed", "a ? is not expected here; put it in quotes"),
-    ("did not find expected comment or line break", "> and | begin a text of several lines; put it in quotes"),
     ("could not find expected ':'", "a colon is missing: a key is followed by a colon and a space"),
     ("did not find expected <document start>", "the indentation is wrong: this line belongs to nothing above it"),
     ("unexpected ':'", "a colon is not expected here; put the text in quotes"),
     ("unknown directive", "a line that begins with % is a directive to YAML; put it in quotes"),
 )
+
+
+_AFTER_A_TEXT = ("mapping values are not allowed", "did not find expected ',' or", "did not find expected key")
+_VALUE_BEFORE = re.compile(r""":\s+([^\s"'\[\]{},:#][^"'\[\]{},:]*?)\s*$""")
 
 
 class Finding(NamedTuple):
@@ -69,23 +72,50 @@ def explain_syntax(lines: list[str], error: yaml.MarkedYAMLError, opened: tuple[
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return Finding(1, 1, f"this is not YAML: {error}")
-    context = error.context_mark or mark
     problem, where = str(error.problem or ""), str(error.context or "")
-    trap = _trap_near(lines, opened[0] - 1, mark.line, mark.column)
-    if trap is not None:
-        return trap
-    if "scanning a quoted scalar" in where and "end of stream" in problem:
-        return Finding(context.line + 1, context.column + 1, "the quote that is opened here is never closed")
-    if "block scalar" in where:
-        mark = context
-    if "flow" in where and not "".join(lines[mark.line :])[mark.column :].strip():
-        sign = lines[opened[0] - 1][opened[1] - 1 : opened[1]]
-        return Finding(*opened, f"the {sign} that is opened here is never closed")
     line = lines[mark.line] if mark.line < len(lines) else ""
     if "cannot start any token" in problem and line[mark.column : mark.column + 1] == "\t":
         problem = "found character '\\t'"
+    found = _trap_near(lines, opened[0] - 1, mark.line, mark.column)
+    if found is None and error.context_mark is not None:
+        found = _left_open(lines, problem, where, error.context_mark, mark, opened)
+    if found is None and any(said in problem for said in _AFTER_A_TEXT):
+        found = _second_colon(line, mark.line, mark.column) or _apostrophe(line, mark.line, mark.column)
+    if found is not None:
+        return found
     words = next((words for said, words in _WORDS if said in problem), f"this is not YAML: {problem}")
     return Finding(mark.line + 1, mark.column + 1, words)
+
+
+def _left_open(
+    lines: list[str], problem: str, where: str, began: yaml.Mark, ended: yaml.Mark, opened: tuple[int, int]
+) -> Finding | None:
+    """What began somewhere and does not end: said where it began."""
+    if "scanning a quoted scalar" in where and "end of stream" in problem:
+        return Finding(began.line + 1, began.column + 1, "the quote that is opened here is never closed")
+    if "flow" in where and not "".join(lines[ended.line :])[ended.column :].strip():
+        sign = lines[opened[0] - 1][opened[1] - 1 : opened[1]]
+        return Finding(*opened, f"the {sign} that is opened here is never closed")
+    return None
+
+
+def _second_colon(line: str, number: int, column: int) -> Finding | None:
+    """`name: VIP: gold`: a colon within what is a value already."""
+    value = _VALUE_BEFORE.search(line[:column])
+    if value is None or line[column : column + 1] != ":":
+        return None
+    text = re.split(r"[,\]}]|\s#", line[value.start(1) :])[0].rstrip()
+    said = f'the text "{text}" has a colon; put it in quotes, or, if it is a key and its value, on a line of its own'
+    return Finding(number + 1, value.start(1) + 1, said)
+
+
+def _apostrophe(line: str, number: int, column: int) -> Finding | None:
+    """`'Customers' line'`: the text ends at the second one."""
+    quoted = re.search(r"'[^']*'$", line[:column])
+    if quoted is None or not line[column : column + 1].strip():
+        return None
+    said = "an apostrophe ends a text in single quotes; put the text in double quotes"
+    return Finding(number + 1, quoted.start() + 1, said)
 
 
 def explain_empty(lines: list[str], line: int, column: int, key: tuple[str, int, int] | None) -> Finding:
@@ -142,8 +172,9 @@ def _trap_at(text: str, start: int, on_the_line: bool) -> str | None:
     match = _TOKEN.match(text, start)
     word = match[0] if match else sign
     follows = text[start + 1 : start + 2]
-    if sign == "#":
-        return f'"{word}" begins a comment to YAML; put it in quotes' if follows.strip() else None
+    if sign == "#":  # a line of its own is a comment that is meant
+        meant = not text[:start].strip() or not follows.strip()
+        return None if meant else f'"{word}" begins a comment to YAML; put it in quotes'
     if not on_the_line:
         return None
     if sign == "*":
@@ -152,6 +183,8 @@ def _trap_at(text: str, start: int, on_the_line: bool) -> str | None:
         return f'"{word}" is an anchor to YAML; put it in quotes'
     if sign == "!":
         return f'"{word}" is a tag to YAML; put it in quotes'
+    if sign in "|>":
+        return f'"{word}" begins a text of several lines to YAML; put it in quotes'
     if sign in "?@%`" and (sign != "%" or start > 0):
         return f'"{word}" begins with a sign of YAML; put it in quotes'
     return None
