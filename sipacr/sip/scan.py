@@ -28,7 +28,6 @@ _ONCE = {FROM: b"From", TO: b"To", CALL_ID: b"Call-ID", CSEQ: b"CSeq", CONTENT_L
          CONTENT_TYPE: b"Content-Type", MAX_FORWARDS: b"Max-Forwards"}  # fmt: skip
 _SPELLINGS = 512  # remembered spellings of header names; more would be a sender who varies them on purpose
 _FOLD = re.compile(rb"\r\n[ \t]+")
-_LINES = re.compile(rb"([^:\r\n]+):([^\r\n]*)\r\n").findall
 
 Value = bytes | list[bytes] | None
 
@@ -93,16 +92,18 @@ class Scanner:
     def scan(self, text: bytes) -> Head:
         """Read a head that ends with its empty line. The first fault is kept, the rest is still read for the answer."""
         values = self._empty.copy()
-        found = _LINES(text, text.find(b"\n") + 1)
-        breaks = len(found) + 2
-        if text.count(b"\n") != breaks or text.count(b"\r") != breaks:
+        lines = text[:-2].splitlines()
+        if sum(map(len, lines)) + 2 * len(lines) + 2 != len(text):
             return self._scan_odd(text)
         spelled = self._spelled
         fault = None
-        for name, value in found:
+        rest = iter(lines)
+        next(rest)  # the start line
+        for line in rest:
+            name, colon, value = line.partition(b":")
             place = spelled.get(name)
             if place is None:
-                if name[0] in b" \t":
+                if not colon or name[:1] in (b" ", b"\t", b""):
                     return self._scan_odd(text)
                 place = self._place(name)
             if place:
