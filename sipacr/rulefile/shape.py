@@ -16,7 +16,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PlainValidator,
@@ -26,7 +25,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
 from sipacr.routing.ruleset import Position
 from sipacr.rulefile.problems import Problem, Severity, nearest, suggestion, with_article
@@ -91,18 +90,6 @@ class Context:
 
     def _say(self, node: Node, message: str, severity: Severity) -> None:
         self.problems.append(Problem(self.tree.position(node), message, severity))
-
-
-class Scalar(Text):
-    """Pydantic's view of Text: kept as it is, with its position."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(read_text)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return dict(_SCALAR)
 
 
 def read_text(node: Node, wanted: str = "a text") -> Text:
