@@ -336,10 +336,6 @@ _SCALAR = WithJsonSchema({"type": ["string", "number"]})
 _STRING = WithJsonSchema({"type": "string"})
 
 
-def _matching(pattern: re.Pattern[str]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern.pattern}$"})
-
-
 def _words(*words: str) -> Any:
     return PlainValidator(one_of(*words))
 
