@@ -24,6 +24,7 @@ _MODULES = {
     "list": "lists",
     "sticky": "sticky",
     "shared": "shared",
+    "regions": "regions",
     "completion": "completion",
 }
 
@@ -43,6 +44,8 @@ def _commands(module: str) -> list[click.Command]:
             from sipacr.cli.sticky import COMMANDS
         case "shared":
             from sipacr.cli.shared import COMMANDS
+        case "regions":
+            from sipacr.cli.regions import COMMANDS
         case _:
             from sipacr.cli.completion import COMMANDS
     return COMMANDS

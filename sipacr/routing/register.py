@@ -7,6 +7,7 @@ The register lists ranges (code, from, to) with their operator and region. `read
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 Codes = tuple[str, ...]
@@ -77,6 +78,7 @@ def read_register(content: bytes) -> tuple[list[Range], list[RegisterProblem]]:
     return ranges, problems
 
 
+@cache  # a file has some 100,000 ranges and some thousand texts
 def subjects(text: str) -> Codes:
     """The codes of a region's text. Raises ValueError if it names none that is known.
 
