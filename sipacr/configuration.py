@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sipacr.routing.decide import Engine
+from sipacr.routing.golden import run as run_golden
 from sipacr.routing.regions import PackError, Regions
 from sipacr.routing.ruleset import Position, Ruleset
 from sipacr.rulefile import load_rules
+from sipacr.rulefile.golden import load_golden
 from sipacr.rulefile.problems import Problem
 from sipacr.settings import Settings, load_settings
 from sipacr.sip.sources import split_host
 
 log = logging.getLogger("sipacr")
+
+GOLDEN = "tests"  # the folder of golden calls, beside the rule files
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,18 @@ class Configuration:
 
 
 def load(path: Path) -> tuple[Configuration | None, list[Problem]]:
-    """sipacr.yaml and its rules. With an error anywhere there is no configuration; all problems of all files are told."""
+    """sipacr.yaml and its rules. With an error anywhere there is no configuration; all problems are told."""
     settings, problems = load_settings(path)
-    if settings is None:
-        return None, problems
-    return _load_rules(settings, problems)
+    return load_rest(settings, path, problems)
 
 
-def _load_rules(settings: Settings, problems: list[Problem]) -> tuple[Configuration | None, list[Problem]]:
-    ruleset, more = load_rules(settings.rules, settings)
+def load_rest(
+    settings: Settings | None, path: Path, problems: list[Problem]
+) -> tuple[Configuration | None, list[Problem]]:
+    """What sipacr.yaml leads to. Where that has errors the rules in their usual place are looked at all the same."""
+    ruleset, more = load_rules(settings.rules if settings else path.parent / "rules", settings)
     problems = problems + more
-    if ruleset is None:
+    if ruleset is None or settings is None:
         return None, problems
     try:
         regions = Regions.load(settings.regions)
@@ -46,6 +51,19 @@ def _load_rules(settings: Settings, problems: list[Problem]) -> tuple[Configurat
         return None, problems + [Problem(Position(str(p.path), p.line, 1), p.message) for p in error.problems]
     engine = Engine(ruleset, settings.directory, regions)
     return Configuration(settings, ruleset, engine, tuple(problems)), problems
+
+
+def broken_golden_calls(loaded: Configuration) -> list[str]:
+    """Each golden call that these rules do not pass, with what came out; and what is wrong with the files of them."""
+    ruleset, directory = loaded.ruleset, loaded.settings.directory
+    calls, problems = load_golden(loaded.settings.rules / GOLDEN, ruleset, directory)
+    outcomes = [run_golden(loaded.engine, call) for call in calls]
+    failed = [
+        f"{outcome.call.position}: golden call failed: {'; '.join(outcome.differences)}"
+        for outcome in outcomes
+        if not outcome.passed
+    ]
+    return [*(str(problem) for problem in problems if problem.severity == "error"), *failed]
 
 
 def last_good_folder(store: Path) -> Path:
@@ -74,13 +92,13 @@ def keep_last_good(configuration: Configuration, folder: Path) -> None:
 
 
 def load_last_good(path: Path, folder: Path) -> Configuration | None:
-    """The kept copy, its paths (store, certificates, calendars) read as if it stood at `path`; None if there is none."""
+    """The kept copy, its paths (store, certificates) read as if it stood at `path`; None if there is none."""
     settings, problems = load_settings(folder / "sipacr.yaml", folder=path.parent)
     if settings is None:
         for problem in problems:
             log.error("%s", problem)
         return None
-    return _load_rules(replace(settings, path=path, rules=folder / "rules"), problems)[0]
+    return load_rest(replace(settings, path=path, rules=folder / "rules"), path, problems)[0]
 
 
 def resolve_names(settings: Settings) -> dict[str, list[str]]:

@@ -8,12 +8,12 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 Answer = dict[str, Any]
-Commands = dict[str, Callable[[], Awaitable[Answer]]]
+Commands = Mapping[str, Callable[[], Awaitable[Answer]]]
 
 _LONGEST_PATH = 107  # bytes: sun_path of Linux, less the NUL
 _LONGEST_LINE = 4096
@@ -27,7 +27,9 @@ def socket_path(store: Path) -> Path:
     """Where the control socket of the router with this store is. Raises ValueError if Linux cannot have one there."""
     path = store.with_suffix(".sock").absolute()
     if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise ValueError(f"{path} is too long for a control socket ({_LONGEST_PATH} bytes): give the store a shorter path")
+        raise ValueError(
+            f"{path} is too long for a control socket ({_LONGEST_PATH} bytes): give the store a shorter path"
+        )
     return path
 
 

@@ -18,7 +18,7 @@ class Loud:
         self._said: dict[str, tuple[float, int]] = {}  # cause -> when, and the count then
 
     def say(self, cause: str, message: str, *, trace: bool = False) -> None:
-        """Log `message` unless its `cause` was logged within the last minute. With `trace`, the current exception too."""
+        """Log `message` unless its `cause` was logged within the last minute; with `trace` the exception too."""
         self.counts[cause] += 1
         count, now = self.counts[cause], self._clock()
         when, before = self._said.get(cause, (float("-inf"), 0))

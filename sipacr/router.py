@@ -52,6 +52,10 @@ class Router:
         self._engine = loaded.engine
         self._rendered.clear()
 
+    def rest(self) -> None:
+        """To be called about once a second: lets go of the store's snapshot, so that its log can be emptied."""
+        self._reader.release()
+
     def close(self) -> None:
         """Write what waits to be written."""
         self._writer.close()
@@ -73,7 +77,7 @@ class Router:
             if self._verbose:
                 self._tell(request, decision, verdict)
             return verdict._replace(keep=True) if changed else verdict
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # told by `loud`; the call goes on
             where = f"{type(error).__name__}: {error}"
             self.loud.say(where, f"{request.call_id}: deciding failed, the call goes to the fallback", trace=True)
             return self._fallback(facts)
@@ -118,7 +122,9 @@ class Router:
 
     def _tell(self, request: Request, decision: Decision, verdict: Verdict) -> None:
         caller = "anonymous" if request.anonymous else request.caller.key
-        targets = [line.removeprefix("Contact: ") for line in verdict.headers.decode().split("\r\n") if "Contact" in line]
+        targets = [
+            line.removeprefix("Contact: ") for line in verdict.headers.decode().split("\r\n") if "Contact" in line
+        ]
         log.info(
             "%s: %s -> %s from %s by rule %s: %s %s", request.call_id, caller, request.dialled.key, request.peer,
             ", ".join(decision.names) or "none", verdict.status.decode(), ", ".join(targets),

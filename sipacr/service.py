@@ -42,7 +42,7 @@ from sipacr.supervisor import supervise
 log = logging.getLogger("sipacr")
 
 MISCONFIGURED, STORE = 2, 3  # exit statuses
-_HEARTBEAT = 2.0  # seconds
+_HEARTBEAT = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +163,13 @@ class Service:
         self._start_stack()
         await self._take_names(self._loaded.settings)
         self._start_sockets()
-        commands = {"reload": self._reload_command, "status": self._status}
+        commands = {
+            "reload": self._reload,
+            "reload-tested": lambda: self._reload(tested=True),
+            "status": self._status,
+        }
         server = await control.serve(control.socket_path(self._loaded.settings.store), commands)
-        self._loop.add_signal_handler(signal.SIGHUP, lambda: self._loop.create_task(self._reload_command()))
+        self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopped.set)
         self._beat()
@@ -174,8 +178,8 @@ class Service:
         log.info("sipacr %s answers on %s; rules %s", sipacr.__version__, self._where(), self._loaded.ruleset.version)
         await self._stopped.wait()
         server.close()
-        for sock in (*self._udp, *self._streams):
-            sock.close()
+        for listening in self._listeners():
+            listening.close()
         self.router.close()
         log.info("stopped after %d calls", self.front.counts["invites"])
 
@@ -213,13 +217,15 @@ class Service:
     def _find(self, host: str, port: int) -> Peer | None:
         return self._sources.find(host, port)
 
-    async def _reload_command(self) -> control.Answer:
-        """Read all files anew. Errors anywhere leave the running set as it is."""
+    def _hang_up(self) -> None:
+        """SIGHUP."""
+        self._task = self._loop.create_task(self._reload())
+
+    async def _reload(self, *, tested: bool = False) -> control.Answer:
+        """Read all files anew. Errors anywhere, with `tested` also golden calls that fail, leave all as it is."""
         async with self._reloading:
             started = time.monotonic()
-            loaded, problems = await self._loop.run_in_executor(
-                None, configuration.load, self._loaded.settings.path
-            )
+            loaded, problems = await self._loop.run_in_executor(None, configuration.load, self._loaded.settings.path)
             texts = [str(problem) for problem in problems]
             tls = self._tls
             if loaded is not None:
@@ -229,6 +235,10 @@ class Service:
                 except (CertificateFault, StoreError) as error:
                     texts.append(str(error))
                     loaded = None
+            if loaded is not None and tested:
+                broken = await self._loop.run_in_executor(None, configuration.broken_golden_calls, loaded)
+                texts += broken
+                loaded = None if broken else loaded
             if loaded is None:
                 self._refused = texts
                 log.error("reload refused, the running rules stay:\n%s", "\n".join(texts))
@@ -265,10 +275,13 @@ class Service:
             "refused_reload": self._refused,
             "calls": self.front.counts["invites"],
             "our_faults": self.front.counts["errors"],
-            "strangers": sum(sock.strangers for sock in (*self._udp, *self._streams)),
+            "strangers": sum(listening.strangers for listening in self._listeners()),
             "connections": sum(len(listener.connections) for listener in self._streams),
             "trouble": dict(self.router.loud.counts),
         }
+
+    def _listeners(self) -> list[UdpSocket | StreamListener]:
+        return [*self._udp, *self._streams]
 
     def _where(self) -> str:
         return ", ".join(f"{bound.kind} {bound.host}:{bound.port}" for bound in self._listening)
@@ -281,6 +294,7 @@ class Service:
             log.critical("the supervisor is gone: stopping")
             self._stopped.set()
             return
+        self.router.rest()
         self._loop.call_later(_HEARTBEAT, self._beat)
 
 

@@ -257,14 +257,15 @@ _ADAPTER = TypeAdapter(SettingsShape)
 
 def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
     """The settings; reports what is wrong between the parts."""
-    plan = shape.numbers.country
-    peers = {str(name): _peer(str(name), peer, plan) for name, peer in shape.peers.items()}
+    extensions = tuple(shape.numbers.extensions)
+    plan = NumberPlan.of(shape.numbers.country.country, extensions)
+    peers = {str(name): _peer(str(name), peer, plan, extensions) for name, peer in shape.peers.items()}
     directory = Directory(
         peers=peers,
         plan=plan,
         timezone=shape.numbers.timezone,
         own=_own(shape.numbers.own, plan, context),
-        extensions=tuple(shape.numbers.extensions),
+        extensions=extensions,
         emergency=frozenset(shape.numbers.emergency),
         destinations={str(name): destination for name, destination in shape.destinations.items()},
         outgoing_via=tuple(str(name) for name in shape.outgoing_via),
@@ -282,13 +283,13 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
     )
 
 
-def _peer(name: str, shape: PeerShape, plan: NumberPlan) -> Peer:
+def _peer(name: str, shape: PeerShape, plan: NumberPlan, extensions: tuple[str, ...]) -> Peer:
     return Peer(
         name=name,
         role=shape.role,
         mode=shape.mode,
         addresses=tuple(shape.address),
-        plan=shape.country or plan,
+        plan=NumberPlan.of(shape.country.country, extensions) if shape.country else plan,
         sources=tuple(shape.sources),
         transport=shape.transport,
         contact=shape.contact,

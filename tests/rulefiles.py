@@ -14,7 +14,7 @@ peers:
   trunk-a: {role: trunk, address: "198.51.100.1", mode: redirect}
 destinations: {queue-main: "600@pbx", queue-sales: "601@pbx", voicemail: "*98@pbx"}
 outgoing_via: trunk-a
-"""  # noqa: E501
+"""
 
 BASE = """\
 agents:

@@ -34,7 +34,6 @@ NEXT = "route: [{agent: ivan}]\n    else: next"
 
 # Rules of a file, and all that is said of it.
 # fmt: off
-# ruff: noqa: E501
 PAIRS = [
     ([("", ANNA), ('{caller: "+48601000111"}', IVAN)], ['6:11: warning: "r1" can never match: "r0" (10.yaml:2:5) comes first and takes every call']),
     ([("", NEXT), ('{caller: "+48601000111"}', IVAN)], []),

@@ -11,7 +11,9 @@ from sipacr.sip.message import Parser, entities
 
 token = st.text("abcXYZ019-.!%*_+`'~ ;<>\"@:=,()[]?#\\\té", max_size=12)
 number = st.sampled_from(["+48601000111", "601 000", "anna", "a%40b", "a;b=c", "*97", "%2348", "", "a:pw", "sip:x"])
-host = st.sampled_from(["127.0.0.1", "h.example:5060", "[::1]:5070", "[::1]", "h;transport=tcp", "h;user=phone;x", "h?X=y", "h "])
+host = st.sampled_from(
+    ["127.0.0.1", "h.example:5060", "[::1]:5070", "[::1]", "h;transport=tcp", "h;user=phone;x", "h?X=y", "h "]
+)
 changes = st.fixed_dictionaries(
     {},
     optional={
@@ -63,7 +65,10 @@ def test_the_short_way_answers_as_the_long_way(
         patch.setattr("sipacr.sip.front.read_plain", lambda head: None)
         assert answered == long.send(data, peer)
     assert short.front.counts == long.front.counts
-    seen = [[(r.caller, r.dialled, r.anonymous, r.call_id, r.from_tag, r.cseq) for r in each.requests] for each in (short, long)]
+    seen = [
+        [(r.caller, r.dialled, r.anonymous, r.call_id, r.from_tag, r.cseq) for r in each.requests]
+        for each in (short, long)
+    ]
     assert seen[0] == seen[1]
 
 
@@ -72,7 +77,12 @@ def st_where(extra: list[str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "change", [(), (("5070;branch=z9hG4bK-1", "5070;rport;branch=z9hG4bK-1"),), (("branch=z9hG4bK-1", "branch=z9hG4bK-1;rport"),)]
+    "change",
+    [
+        (),
+        (("5070;branch=z9hG4bK-1", "5070;rport;branch=z9hG4bK-1"),),
+        (("branch=z9hG4bK-1", "branch=z9hG4bK-1;rport"),),
+    ],
 )
 def test_the_usual_invite_goes_the_short_way(
     routed: Routed, trunk: Peer, change: tuple[tuple[str, str], ...], monkeypatch: pytest.MonkeyPatch

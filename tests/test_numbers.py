@@ -217,3 +217,11 @@ def test_national_readings_are_valid_by_the_metadata(plan: NumberPlan, digits: s
     e164 = plan.read(digits).e164
     if e164 is not None and not digits.startswith(("8", "9")):  # may be the prefixes of Russia and Finland
         assert phonenumbers.is_valid_number(phonenumbers.parse(e164)), (plan, digits, e164)
+
+
+def test_an_extension_is_never_e164() -> None:
+    plan = NumberPlan.of("PL", ("1???????0", "+4822*"))
+    assert plan.read("122223330").e164 is None
+    assert plan.read("122223331").e164 == "+48122223331"
+    assert NumberPlan.of("PL").read("122223330").e164 == "+48122223330"
+    assert plan != NumberPlan.of("PL")

@@ -10,7 +10,6 @@ from sipacr.settings import load_settings
 
 # Each case: what stands in the file, and all that is said of it.
 # fmt: off
-# ruff: noqa: E501
 FILES = [
     ("rules: []", ['1:1: error: "rules" is empty']),
     ("rules: {}", ["1:8: error: a list is expected here, not a mapping (key: value); write it with dashes or in [ ]"]),

@@ -10,11 +10,11 @@ from sipacr.routing.numbers import NumberPlan
 from sipacr.settings import Listen, Settings, TlsFiles, load_settings
 
 LINES = SETTINGS.splitlines()
-PL = NumberPlan.of("PL")
+INTERNAL = ("1??",)  # masks of extensions: such numbers are never E.164
+PL = NumberPlan.of("PL", INTERNAL)
 
 # Each case: what stands there instead of the line of SETTINGS, and all that is said of it.
 # fmt: off
-# ruff: noqa: E501
 # Line 1.
 LISTEN = [
     ("", ['1:1: error: "listen" is missing']),
@@ -257,7 +257,7 @@ def test_what_it_says(tmp_path: Path) -> None:
             "trunk",
             "redirect",
             ("sip.carrier-a.example", "198.51.100.1:5070"),
-            NumberPlan.of("DE"),
+            NumberPlan.of("DE", INTERNAL),
             sources=("198.51.100.0/24", "2001:db8:1::/64"),
             transport="tls",
             contact="a.example:5061",

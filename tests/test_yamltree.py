@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sipacr.rulefile.yamltree import MAX_DEPTH, Mapping, Node, Sequence, Text, Tree, read_bytes, read_file, read_text
 
 # fmt: off
-# ruff: noqa: E501
 PROBLEMS = [
     ("dialled: *97\n", ['1:10: "*97" is an alias to YAML, and there is no &97; if it is meant as text, put it in quotes']),
     ("a: [*97, x]", ['1:5: "*97" is an alias to YAML, and there is no &97; if it is meant as text, put it in quotes']),

@@ -9,6 +9,7 @@ import click
 
 from sipacr.cli.checks import closest, json_option
 from sipacr.cli.context import MISCONFIGURED, NO, STORE, Context, Misconfigured, warn
+from sipacr.configuration import GOLDEN, load_rest
 from sipacr.routing.decide import Engine
 from sipacr.routing.explain import as_json as explanation_as_json
 from sipacr.routing.explain import as_text, explain
@@ -17,14 +18,11 @@ from sipacr.routing.given import GivenStore
 from sipacr.routing.golden import GoldenCall, Outcome
 from sipacr.routing.golden import run as run_golden
 from sipacr.routing.identity import make_request
-from sipacr.routing.regions import PackError, Regions
 from sipacr.routing.ruleset import Position
-from sipacr.rulefile import Problem, has_errors, load_rules
+from sipacr.rulefile import Problem, has_errors
 from sipacr.rulefile.golden import first_trunk, load_golden
 from sipacr.rulefile.written import Written, written_numbers
-from sipacr.settings import Settings, load_settings
-
-GOLDEN = "tests"  # the folder of golden calls, beside the rule files
+from sipacr.settings import load_settings
 
 
 @click.command()
@@ -37,8 +35,8 @@ def check(context: Context, strict: bool, as_json: bool) -> None:
     Exit status 2 if there is an error, with --strict also if there is a warning.
     """
     settings, problems = load_settings(context.path)
-    engine, more = _compile(settings, context)
-    problems += more
+    loaded, problems = load_rest(settings, context.path, problems)
+    engine = loaded.engine if loaded else None
     numbers: list[Written] = []
     if settings is not None:
         numbers = written_numbers(settings.rules, settings.directory.plan)
@@ -53,19 +51,6 @@ def check(context: Context, strict: bool, as_json: bool) -> None:
         click.echo(_summary(problems, engine))
     if failed:
         raise click.exceptions.Exit(MISCONFIGURED)
-
-
-def _compile(settings: Settings | None, context: Context) -> tuple[Engine | None, list[Problem]]:
-    """The engine of the rules, or None, and all problems of rules and packs."""
-    ruleset, problems = load_rules(settings.rules if settings else context.path.parent / "rules", settings)
-    if settings is None:
-        return None, problems
-    try:
-        regions = Regions.load(settings.regions)
-    except PackError as error:
-        problems += [Problem(Position(str(p.path), p.line, 1), p.message) for p in error.problems]
-        return None, problems
-    return (None if ruleset is None else Engine(ruleset, settings.directory, regions)), problems
 
 
 def _checked(
@@ -102,12 +87,12 @@ def _summary(problems: Sequence[Problem], engine: Engine | None) -> str:
 
 def _engine(context: Context) -> Engine:
     """The engine of settings and rules without errors. Else ends the command with status 2 and all problems."""
-    engine, problems = _compile(context.settings, context)
-    if engine is None:
+    loaded, problems = load_rest(context.settings, context.path, [])
+    if loaded is None:
         for problem in problems:
             click.echo(str(problem), err=True)
         raise click.exceptions.Exit(MISCONFIGURED)
-    return engine
+    return loaded.engine
 
 
 @click.command()

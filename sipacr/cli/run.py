@@ -88,11 +88,12 @@ def _ask(settings: Settings, command: str) -> dict[str, object]:
 
 
 @click.command()
+@click.option("--test", "tested", is_flag=True, help="Refuse rules that break a golden call too.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 @click.pass_obj
-def reload(context: Context, as_json: bool) -> None:
+def reload(context: Context, tested: bool, as_json: bool) -> None:
     """Make the running router read all files anew; if they have errors it keeps what it has (status 2)."""
-    answer = _ask(context.settings, "reload")
+    answer = _ask(context.settings, "reload-tested" if tested else "reload")
     if as_json:
         click.echo(json.dumps(answer))
     else:

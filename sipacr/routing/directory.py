@@ -20,7 +20,9 @@ class Peer:
     mode: Mode
     addresses: tuple[str, ...]  # "host:port" or "host", in order
     plan: NumberPlan
-    sources: tuple[str, ...] = ()  # addresses or networks, each with an optional ":port"; default: the hosts of `addresses`
+    sources: tuple[
+        str, ...
+    ] = ()  # addresses or networks, each with an optional ":port"; default: the hosts of `addresses`
     transport: Literal["udp", "tcp", "tls"] = "udp"
     contact: str | None = None  # host[:port] as trunks see it; default: the first address
     trusted: bool = False  # its P-Asserted-Identity and Remote-Party-ID count

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 
 class Unavailable(Exception):
-    """A fact cannot be had just now (the store is locked or broken); the message says why, for the log and the trace."""
+    """A fact cannot be had just now (the store is locked or broken); the message says why, for log and trace."""
 
 
 class Number(NamedTuple):
@@ -48,7 +48,7 @@ class ListEntry(NamedTuple):
 
 
 class Binding(NamedTuple):
-    """One row of the memory: (profile, scope, customer, agent) with the times of its events (unix seconds, None = never).
+    """One row of the memory: profile, scope, customer, agent, and the times of its events (unix seconds, None: never).
 
     `made` is the time of the event that created the row. A row whose call is still going on has `in_progress`.
     """
@@ -68,13 +68,13 @@ class Binding(NamedTuple):
 
 
 class Store(Protocol):
-    """What decisions read. Synchronous and indexed (microseconds). Every method raises `Unavailable` if it cannot tell."""
+    """What decisions read. Synchronous and indexed (microseconds). A method that cannot tell raises `Unavailable`."""
 
     def vip(self, customer: str) -> str | None:
         """Name of the agent who is responsible for this VIP, or None if he is none."""
 
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
-        """The entry of list `name` that holds this number (exact before longest prefix; expired entries do not count)."""
+        """The entry of list `name` that holds this number: exact before longest prefix, expired ones do not count."""
 
     def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
         """All rows of this customer in one profile and scope, live or not."""

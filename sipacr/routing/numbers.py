@@ -49,6 +49,7 @@ class NumberPlan:
 
     __slots__ = (
         "_calling_code",
+        "_extensions",
         "_international_prefix",
         "_memo",
         "_out_international",
@@ -62,9 +63,15 @@ class NumberPlan:
         "country",
     )
 
-    def __init__(self, country: str) -> None:
-        """`country`: ISO 3166-1 alpha-2. Raises ValueError if there is no such numbering plan."""
+    def __init__(self, country: str, extensions: tuple[str, ...] = ()) -> None:
+        """`country`: ISO 3166-1 alpha-2; `extensions`: masks of internal numbers, which are never E.164.
+
+        Raises ValueError if there is no such numbering plan or a mask is bad.
+        """
         self.country = country.upper()
+        from sipacr.routing.masks import Mask  # which reads numbers itself
+
+        self._extensions = tuple(Mask(pattern) for pattern in extensions)
         if self.country not in phonenumbers.SUPPORTED_REGIONS:
             hint = '; did you mean "GB"?' if self.country == "UK" else ""
             raise ValueError(f'"{country}" is not an ISO 3166-1 country code such as PL or DE{hint}')
@@ -85,15 +92,17 @@ class NumberPlan:
 
     @staticmethod
     @cache
-    def of(country: str) -> "NumberPlan":
+    def of(country: str, extensions: tuple[str, ...] = ()) -> "NumberPlan":
         """The plan of `country`, made once. Raises ValueError as the constructor does."""
-        return NumberPlan(country)
+        return NumberPlan(country, extensions)
 
     def __repr__(self) -> str:
         return f"NumberPlan({self.country!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, NumberPlan) and other.country == self.country
+        if not isinstance(other, NumberPlan):
+            return NotImplemented
+        return (other.country, other._extensions) == (self.country, self._extensions)
 
     def __hash__(self) -> int:
         return hash(self.country)
@@ -107,7 +116,9 @@ class NumberPlan:
         if number is not None:
             return number
         text = raw if raw[1:].isdigit() and _BARE.fullmatch(raw) else clean(raw)
-        number = Number(raw, text, self._e164(raw, text))
+        number = Number(raw, text, None)
+        if not any(mask.matches(number) for mask in self._extensions):
+            number = Number(raw, text, self._e164(raw, text))
         if len(raw) <= _LONGEST:
             if len(self._memo) >= _MEMO_SIZE:
                 self._memo.clear()

@@ -29,6 +29,7 @@ REASONS = {
 
 _SENT_BY = re.compile(rb"\s(\[[^\]]*\]|[^\s:;]+)(?:\s*:\s*(\d{1,5}))?\s*$")
 
+
 class Verdict(NamedTuple):
     """What to answer: the status line's rest and the further headers, each line with its CRLF."""
 
@@ -116,7 +117,9 @@ def answer(head: Head, verdict: Verdict, to_tag: bytes, host: bytes, port: int) 
         more = b""
     else:
         more = _lines(b"Via", head.all(VIA)[1:]) + _lines(b"Record-Route", head.all(RECORD_ROUTE))
-    if not (type(from_) is type(to) is type(call_id) is type(cseq) is bytes):  # one stands twice: the 400 to it has the first
+    if not (
+        type(from_) is type(to) is type(call_id) is type(cseq) is bytes
+    ):  # one stands twice: the 400 to it has the first
         from_, to, call_id, cseq = head.one(FROM), head.one(TO), head.one(CALL_ID), head.one(CSEQ)
     stamped, answer_port = stamp_via(via if type(via) is bytes else head.one(VIA), host, port)
     return Reply(compose(verdict, stamped, more, from_, to.rstrip(), to_tag, call_id, cseq), answer_port)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from sipacr.routing.directory import Peer
-from sipacr.routing.facts import Number, Request
+from sipacr.routing.facts import Request
+from sipacr.routing.identity import NOBODY, is_anonymous, wants_privacy
 from sipacr.sip.message import Message, Parser
 from sipacr.sip.plain import Plain
 from sipacr.sip.scan import ASSERTED, CALL_ID, Head
@@ -11,21 +12,13 @@ from sipacr.sip.scan import ASSERTED, CALL_ID, Head
 # Headers that are read whatever the rules name.
 IDENTITY = ("p-asserted-identity", "remote-party-id", "privacy")
 
-_ANONYMOUS_USERS = frozenset({"", "anonymous", "unavailable", "restricted", "unknown"})
-_NOBODY = Number("", "", None)
-_NOTHING: dict[str, list[str]] = {}
-
-
-def is_anonymous(user: str, host: str) -> bool:
-    """RFC 3323 4.1.1.3 and the ways in which trunks spell it; the display name says nothing."""
-    return user.lower() in _ANONYMOUS_USERS or host.lower() == "anonymous.invalid"
-
-
 Kept = Mapping[str, Sequence[str]]  # lower-case header name -> values
+
+_NOTHING: Kept = {}
 
 
 def identity(kept: Kept, message: Message, peer: Peer, parser: Parser) -> tuple[str, str]:
-    """User and host of the caller: from a trusted peer P-Asserted-Identity (RFC 3325), else Remote-Party-ID; else From."""
+    """User and host of the caller: of a trusted peer P-Asserted-Identity (RFC 3325) or Remote-Party-ID, else From."""
     if peer.trusted and kept:
         for name in IDENTITY[:2]:
             for value in kept.get(name, ()):
@@ -33,14 +26,6 @@ def identity(kept: Kept, message: Message, peer: Peer, parser: Parser) -> tuple[
                 if found is not None:
                     return found
     return message.from_user, message.from_host
-
-
-def wants_privacy(kept: Kept) -> bool:
-    """Whether Privacy asks to hide the caller (RFC 3323 4.2, RFC 3325 9.3): `id` or `user`, from anyone."""
-    for value in kept.get("privacy", ()):
-        if {part.strip().lower() for part in value.replace(",", ";").split(";")} & {"id", "user"}:
-            return True
-    return False
 
 
 def dialled(kept: Kept, message: Message, peer: Peer, parser: Parser) -> str:
@@ -67,7 +52,7 @@ def facts(head: Head, message: Message, peer: Peer, parser: Parser) -> Request:
     anonymous = is_anonymous(user, host) or ("privacy" in kept and wants_privacy(kept))
     plan = peer.plan
     return Request(
-        _NOBODY if anonymous else plan.read(user),
+        NOBODY if anonymous else plan.read(user),
         plan.read(target),
         peer.name,
         anonymous,
@@ -86,5 +71,5 @@ def plain_facts(plain: Plain, peer: Peer, call_id: str) -> Request:
         user, host = plain.from_user, plain.from_host
     anonymous = is_anonymous(user, host)
     read = peer.plan.read
-    caller = _NOBODY if anonymous else read(user)
+    caller = NOBODY if anonymous else read(user)
     return Request(caller, read(plain.user), peer.name, anonymous, _NOTHING, call_id, plain.from_tag, plain.cseq)

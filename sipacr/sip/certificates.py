@@ -68,7 +68,7 @@ def _certificate(path: Path) -> x509.Certificate:
 
 
 def write_self_signed(certificate: Path, key: Path, names: list[str], days: int, now: datetime.datetime) -> None:
-    """Make a self-signed pair for `names` (host names or addresses). Raises OSError; an existing file is not touched."""
+    """Make a self-signed pair for `names` (host names, addresses). Raises OSError; an existing file is not touched."""
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])

@@ -85,14 +85,14 @@ class Front:
             plain = read_plain(head) if head.fault is None and peer.dialled_from == "request-uri" else None
             if plain is not None and plain.sent_by[:2] not in self._own and self._parser.accepts(head.text):
                 return self._answer_plain(head, plain, peer, host, port)
-        except Exception:  # the long way may still answer
+        except Exception:  # noqa: BLE001  # told by _loud; the long way may still answer
             self._loud(head)
         if not _expects_answer(head):
             return None
         try:
             verdict, to_tag = self._verdict(head, gate.method_of(head), peer)
             return answer(head, verdict, to_tag, host, port)
-        except Exception:
+        except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
             self._loud(head)
             return answer(head, Verdict(status(500)), self._tag(head.text), host, port)
 
@@ -119,7 +119,9 @@ class Front:
 
     def _loud(self, head: Head) -> None:
         self.counts["errors"] += 1
-        log.exception("%s: our fault, the request was not understood", head.one(CALL_ID).strip().decode("utf-8", "replace"))
+        log.exception(
+            "%s: our fault, the request was not understood", head.one(CALL_ID).strip().decode("utf-8", "replace")
+        )
 
     def _verdict(self, head: Head, method: bytes, peer: Peer) -> tuple[Verdict, bytes]:
         """What to answer, and the To tag to add (empty if the request has one)."""
@@ -146,7 +148,7 @@ class Front:
             return _OPTIONS
         try:
             request = facts(head, message, peer, self._parser)
-        except Exception:
+        except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
             self._loud(head)
             return self._fallback(peer)
         return self._invite(same, message.branch, request, peer)

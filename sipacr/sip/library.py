@@ -86,7 +86,7 @@ class Library:
 
 
 def self_check(library: Library) -> "Schemes":
-    """Parse a canned message and compare every field that is read later. Raises LibraryFault naming the first that differs."""
+    """Parse a canned message, compare every field that is read later. Raises LibraryFault naming one that differs."""
     lib = library.lib
     rdata = ffi.new("pjsip_rx_data *")
     rdata.tp_info.pool = library.pool
@@ -148,7 +148,7 @@ def self_check(library: Library) -> "Schemes":
 
 
 class Schemes:
-    """The virtual tables by which a URI's real struct is told, before it is cast (a urn: read as sip: has a host of 94 TB)."""
+    """The virtual tables that tell a URI's real struct before it is cast (a urn: read as sip: has a host of 94 TB)."""
 
     __slots__ = ("name_addr", "sip", "sips", "tel")
 

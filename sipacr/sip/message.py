@@ -1,6 +1,7 @@
 """One request through PJSIP's parser, and the few fields of it that the gate and the rules read."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from sipacr.sip.library import MAX_MESSAGE, Library, Schemes, ffi, text
@@ -117,7 +118,7 @@ class Parser:
         return self._address(self._info.to.uri.uri)[1]
 
     def address(self, value: str) -> tuple[str, str] | None:
-        """User and host of the first URI in a header value such as P-Asserted-Identity; None if it has no number or name.
+        """User and host of the first URI in a value of P-Asserted-Identity and the like; None if it has no user.
 
         Of several values (RFC 3325: a sip and a tel URI) the first with a user part counts.
         """
@@ -155,4 +156,4 @@ class Parser:
 def entities(value: str) -> list[str]:
     """Split a header value at its commas, those inside quotes and angle brackets excepted."""
     cuts = [0, *(m.end() for m in _ENTITY.finditer(value) if m.group() == ","), len(value) + 1]
-    return [value[a : b - 1].strip() for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [value[a : b - 1].strip() for a, b in pairwise(cuts)]

@@ -1,7 +1,7 @@
 """The INVITE as nearly every sender writes it, read by expressions on its raw values instead of from PJSIP's structs.
 
-Only a short cut: what does not fit goes the long way (`message`, `gate`, `caller`), and a property test demands the same
-answer of both. PJSIP judges the syntax on either way.
+Only a short cut: what does not fit goes the long way (`message`, `gate`, `caller`), and a property test demands the
+same answer of both. PJSIP judges the syntax on either way.
 """
 
 import re
@@ -56,8 +56,9 @@ def read(head: Head) -> Plain | None:
     user = _users.get(line) or _user(line)
     values = head.values
     (_, via, from_, to, call_id, cseq, record_route, _, content_type, hops, require, asserted, *kept) = values
-    odd = user is None or record_route is not None or require is not None or (head.body and content_type is None)
-    if odd or type(via) is not bytes or hops not in _HOPS or any(kept):
+    if user is None or record_route is not None or require is not None or (head.body and content_type is None):
+        return None
+    if type(via) is not bytes or hops not in _HOPS or any(kept):
         return None
     if not (type(from_) is type(to) is type(cseq) is type(call_id) is bytes):
         return None

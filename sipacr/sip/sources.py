@@ -11,7 +11,7 @@ Network = IPv4Network | IPv6Network
 
 
 def split_host(text: str) -> tuple[str, int | None]:
-    """"host", "host:port", "[v6]:port" or a bare IPv6 address -> host without brackets, and the port if there is one."""
+    """Host without brackets, and the port if there is one, of "host", "host:port", "[v6]:port" or a bare IPv6."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         return host, int(rest[1:]) if rest.startswith(":") else None
@@ -68,7 +68,7 @@ class Sources:
 def _networks(
     source: str, resolved: Mapping[str, Sequence[str]], *, with_port: bool
 ) -> list[tuple[Network, int | None]]:
-    """The networks of one source. An `address` counts with any port: many PBXs send from another than they listen on."""
+    """The networks of one source. An `address` counts with any port: PBXs send from others than they listen on."""
     if "/" in source:
         return [(ip_network(source, strict=False), None)]
     host, port = split_host(source)

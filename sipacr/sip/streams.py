@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _keep_alive(self) -> bool:
-        """A double CRLF is a ping and gets a single one back (RFC 5626 4.4.1); a single one before a message is noise."""
+        """A double CRLF is a ping and gets a single one back (RFC 5626 4.4.1); one alone before a message is noise."""
         if self._buffer[:4] == b"\r\n\r\n":
             del self._buffer[:4]
             self._reply(Reply(b"\r\n", 0))

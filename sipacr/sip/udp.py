@@ -2,7 +2,7 @@
 
 A datagram that comes alone is answered at once. While they come in a row the socket is not waited for but read every
 millisecond, as a network card does under load: waking up for each datagram costs more than answering it
-(benchmarks/README.md has the figures). The buffers are made once; a datagram that does not fit into 64 kB does not exist.
+(benchmarks/README.md has the figures). The buffers are made once; no datagram is larger than 64 kB.
 """
 
 import asyncio

@@ -182,9 +182,7 @@ def test_where_the_end_cannot_be_told_the_connection_ends(
     run(story)
 
 
-def test_a_message_that_never_ends_is_cut_off(
-    routed: Routed, trunk: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_message_that_never_ends_is_cut_off(routed: Routed, trunk: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MESSAGE_TIMEOUT", 0.1)
 
     async def story() -> None:
