@@ -44,6 +44,19 @@ def test_keeping_data_does_not_import_the_sip_stack(name: str) -> None:
     assert shown.splitlines()[-1] == "[]"
 
 
+def test_showing_data_does_not_import_the_rule_language(tmp_path: Path) -> None:
+    for words in (["init", str(tmp_path)], ["-c", str(tmp_path), "vip", "add", "+48601000111", "anna"]):
+        assert CliRunner().invoke(main, words).exit_code == 0
+    script = (
+        "import sys; from sipacr.cli import main\n"
+        f"main(['-c', {str(tmp_path)!r}, 'vip', 'show'], standalone_mode=False)\n"
+        "print([module for module in ('sipacr.rulefile.models', 'icalendar', 're2') if module in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "anna" in shown
+    assert shown.splitlines()[-1] == "[]"
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     result = CliRunner().invoke(main, ["vpi"])
     assert result.exit_code == 2
