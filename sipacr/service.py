@@ -36,6 +36,7 @@ from sipacr.sip.message import Parser
 from sipacr.sip.sources import Sources
 from sipacr.sip.streams import StreamListener, open_stream
 from sipacr.sip.udp import UdpSocket, open_udp
+from sipacr.sip.udp import self_check as udp_self_check
 from sipacr.store import Database, StoreError
 from sipacr.supervisor import supervise
 
@@ -187,6 +188,7 @@ class Service:
         try:
             library = Library()
             parser = Parser(library, self_check(library))
+            udp_self_check()
         except LibraryFault as error:
             log.critical("%s", error)
             raise SystemExit(MISCONFIGURED) from error

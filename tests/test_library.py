@@ -3,6 +3,7 @@
 import pytest
 
 from sipacr.sip import library as module
+from sipacr.sip import udp
 from sipacr.sip.library import Library, LibraryFault, Schemes, extension_path, self_check
 
 
@@ -29,6 +30,16 @@ def test_a_difference_is_named(
     monkeypatch.setattr(module, "CANNED", module.CANNED.replace(old, new))
     with pytest.raises(LibraryFault, match=what):
         self_check(library[0])
+
+
+def test_the_batch_calls_work_as_declared() -> None:
+    udp.self_check()
+
+
+def test_another_version_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Library, "version", "2.16")
+    with pytest.raises(LibraryFault, match=r"2\.16; sipacr declares"):
+        Library()
 
 
 def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

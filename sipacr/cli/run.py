@@ -3,9 +3,9 @@
 import datetime
 import json
 import logging
+import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -65,19 +65,14 @@ def run(context: Context, example: bool, verbose: bool) -> None:
 
 
 def _example_config() -> Path:
-    """The example in a folder that survives until the machine restarts, so that its store is kept."""
-    folder = Path(tempfile.gettempdir()) / f"sipacr-example-{_user()}"
+    """The example in a folder of this user's, so that its store is kept from one run to the next."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(cache) / "sipacr" / "example"
     copy_example(folder, force=True)
     path = folder / "sipacr.yaml"
     click.echo(f"The example rules run from {folder}. In another terminal:")
-    click.echo(f"    sipacr -c {path} probe +48601000111 +48221112233")
+    click.echo(f"    {sys.argv[0]} -c {path} probe +48601000111 +48221112233")
     return path
-
-
-def _user() -> str:
-    import getpass
-
-    return getpass.getuser()
 
 
 def _ask(settings: Settings, command: str) -> dict[str, object]:

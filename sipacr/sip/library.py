@@ -5,6 +5,7 @@ Everything here runs on the one thread that called `start`: PJSIP ends the proce
 
 import importlib.machinery
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ class Library:
         except OSError as error:
             raise LibraryFault(f"{path} cannot be loaded: {error}") from error
         lib = self.lib
+        if not self.version.startswith("2.15"):
+            raise LibraryFault(f"{path} is PJSIP {self.version}; sipacr declares the layout of 2.15.1")
         lib.pj_log_set_level(0)  # PJSIP prints broken messages whole: strangers would write our log
         self._check("pj_init", lib.pj_init())
         lib.pj_log_set_level(0)  # pj_init sets it back
@@ -95,56 +98,64 @@ def self_check(library: Library) -> "Schemes":
     buffer = ffi.new("char[]", CANNED)
     if lib.pjsip_parse_rdata(buffer, len(CANNED), rdata) == ffi.NULL:
         raise LibraryFault("self-check: PJSIP does not parse the canned message")
-    info = rdata.msg_info
-    request = ffi.cast("pjsip_sip_uri *", info.msg.req.uri)
-    from_uri = ffi.cast("pjsip_sip_uri *", info.from_.uri.uri)
-    to_uri = ffi.cast("pjsip_tel_uri *", info.to.uri.uri)
-    found = {
-        "message type": (info.msg.type, 0),
-        "method id": (info.msg.req.method.id, 0),
-        "method name": (text(info.msg.req.method.name), "INVITE"),
-        "request user": (text(request.user), "+48221112233;x=1"),
-        "request host": (text(request.host), "gw.example.net"),
-        "request port": (request.port, 5062),
-        "request transport": (text(request.transport_param), "tcp"),
-        "via transport": (text(info.via.transport), "UDP"),
-        "via host": (text(info.via.sent_by.host), "192.0.2.1"),
-        "via port": (info.via.sent_by.port, 5077),
-        "via rport": (info.via.rport_param, 0),
-        "via maddr": (text(info.via.maddr_param), "192.0.2.9"),
-        "via branch": (text(info.via.branch_param), "z9hG4bKself"),
-        "From display": (text(info.from_.uri.display), "Jan"),
-        "From user": (text(from_uri.user), "jan@home"),
-        "From host": (text(from_uri.host), "host.example"),
-        "From tag": (text(info.from_.tag), "from-tag"),
-        "To number": (text(to_uri.number), "+48601"),
-        "To context": (text(to_uri.context), "x"),
-        "To tag": (text(info.to.tag), "to-tag"),
-        "Call-ID": (text(info.cid.id), "canned@example"),
-        "CSeq number": (info.cseq.cseq, 4711),
-        "CSeq method": (text(info.cseq.method.name), "INVITE"),
-        "Max-Forwards": (info.max_fwd.ivalue, 68),
-        "Content-Length": (info.clen.ivalue, 0),
-        "Require count": (info.require.count, 2),
-        "Require value": (text(info.require.values[1]) if info.require.count == 2 else "", "timer"),
-        "parse error": (text(info.parse_err.next.hname) if info.parse_err.next != errors else "none", "Bad"),
-        "body": (info.msg.body, ffi.NULL),
-        "module data": (rdata.mod_data[31], ffi.NULL),
-    }
-    for what, (seen, expected) in found.items():
+    for what, read, expected in _checks(rdata, errors):
+        seen = read()
         if seen != expected:
             raise LibraryFault(
                 f"self-check: the layout of {what} differs (read {seen!r}, expected {expected!r}): "
                 f"PJSIP {library.version} at {extension_path()} is not the 2.15.1 build that sipacr declares"
             )
     schemes = Schemes(
-        sip=request.vptr,
+        sip=rdata.msg_info.msg.req.uri.vptr,
         sips=ffi.cast("pjsip_sip_uri *", _uri(library, b"sips:a@b")).vptr,
-        tel=to_uri.vptr,
-        name_addr=info.from_.uri.vptr,
+        tel=rdata.msg_info.to.uri.uri.vptr,
+        name_addr=rdata.msg_info.from_.uri.vptr,
     )
     lib.pj_pool_reset(library.pool)
     return schemes
+
+
+Check = tuple[str, Callable[[], object], object]  # what, how it is read, what has to come out
+
+
+def _checks(rdata: Any, errors: Any) -> tuple[Check, ...]:
+    """In this order, because what is wrong early would lead the later ones astray."""
+    info = rdata.msg_info
+    request = ffi.cast("pjsip_sip_uri *", info.msg.req.uri)
+    from_uri = ffi.cast("pjsip_sip_uri *", info.from_.uri.uri)
+    to_uri = ffi.cast("pjsip_tel_uri *", info.to.uri.uri)
+    return (
+        ("message type", lambda: info.msg.type, 0),
+        ("method id", lambda: info.msg.req.method.id, 0),
+        ("method name", lambda: text(info.msg.req.method.name), "INVITE"),
+        ("request user", lambda: text(request.user), "+48221112233;x=1"),
+        ("request host", lambda: text(request.host), "gw.example.net"),
+        ("request port", lambda: request.port, 5062),
+        ("request transport", lambda: text(request.transport_param), "tcp"),
+        ("via transport", lambda: text(info.via.transport), "UDP"),
+        ("via host", lambda: text(info.via.sent_by.host), "192.0.2.1"),
+        ("via port", lambda: info.via.sent_by.port, 5077),
+        ("via rport", lambda: info.via.rport_param, 0),
+        ("via maddr", lambda: text(info.via.maddr_param), "192.0.2.9"),
+        ("via branch", lambda: text(info.via.branch_param), "z9hG4bKself"),
+        ("From display", lambda: text(info.from_.uri.display), "Jan"),
+        ("From user", lambda: text(from_uri.user), "jan@home"),
+        ("From host", lambda: text(from_uri.host), "host.example"),
+        ("From tag", lambda: text(info.from_.tag), "from-tag"),
+        ("To number", lambda: text(to_uri.number), "+48601"),
+        ("To context", lambda: text(to_uri.context), "x"),
+        ("To tag", lambda: text(info.to.tag), "to-tag"),
+        ("Call-ID", lambda: text(info.cid.id), "canned@example"),
+        ("CSeq number", lambda: info.cseq.cseq, 4711),
+        ("CSeq method", lambda: text(info.cseq.method.name), "INVITE"),
+        ("Max-Forwards", lambda: info.max_fwd.ivalue, 68),
+        ("Content-Length", lambda: info.clen.ivalue, 0),
+        ("Require count", lambda: info.require.count, 2),
+        ("Require value", lambda: text(info.require.values[1]) if info.require.count == 2 else "", "timer"),
+        ("parse error", lambda: text(info.parse_err.next.hname) if info.parse_err.next != errors else "none", "Bad"),
+        ("body", lambda: info.msg.body, ffi.NULL),
+        ("module data", lambda: rdata.mod_data[31], ffi.NULL),
+    )
 
 
 class Schemes:

@@ -9,13 +9,14 @@ import asyncio
 import errno
 import logging
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from sipacr.routing.directory import Peer
 from sipacr.sip.answer import Reply
-from sipacr.sip.library import ffi
+from sipacr.sip.library import LibraryFault, ffi
 
 log = logging.getLogger("sipacr.sip")
 
@@ -52,6 +53,23 @@ class _Vector:
             self.data.append(ffi.buffer(data, slot))
             self.names.append(ffi.buffer(name, _NAME))
             self.iov.append(self._iov[i])
+
+
+def self_check() -> None:
+    """Send a datagram through the batch calls to ourselves and compare what arrives. Raises LibraryFault."""
+    with open_udp("127.0.0.1", 0, 65_536) as sender, open_udp("127.0.0.1", 0, 65_536) as receiver:
+        vector = _Vector(64)
+        port = receiver.getsockname()[1]
+        vector.data[0][:5] = b"check"
+        vector.names[0][:16] = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(port), bytes((127, 0, 0, 1)))
+        vector.headers[0].msg_hdr.msg_namelen, vector.iov[0].iov_len = 16, 5
+        sent = _libc.sendmmsg(sender.fileno(), vector.headers, 1, 0)
+        arrived = _Vector(64)
+        received = _libc.recvmmsg(receiver.fileno(), arrived.headers, BATCH, socket.MSG_DONTWAIT, ffi.NULL)
+        source = int.from_bytes(arrived.names[0][2:4], "big")
+        seen = (sent, received, arrived.headers[0].msg_len, arrived.data[0][:5], source)
+        if seen != (1, 1, 5, b"check", sender.getsockname()[1]):
+            raise LibraryFault(f"self-check: recvmmsg and sendmmsg do not work as declared here ({seen!r})")
 
 
 class UdpSocket:
