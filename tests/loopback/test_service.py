@@ -157,7 +157,7 @@ def test_reload_takes_a_good_set_and_refuses_a_bad_one_whole(running: Running) -
     running.rules.write_text(RULES.replace("{agent: anna}", "{agent: ana}"))
     done = running.command("reload")
     assert done.returncode == 2
-    assert 'rules.yaml:4:' in done.stderr
+    assert "rules.yaml:4:" in done.stderr
     assert 'did you mean "anna"' in done.stderr
     assert running.contacts() == ["102", "600"]
     assert "ana" in json.dumps(running.status()["refused_reload"])
@@ -171,7 +171,9 @@ def test_reload_takes_a_good_set_and_refuses_a_bad_one_whole(running: Running) -
 
 def test_a_reload_can_be_told_to_refuse_what_breaks_golden_calls(running: Running) -> None:
     (running.folder / "rules" / "tests").mkdir()
-    golden = '- call: {caller: "+48601000111", dialled: "+48221112233", peer: trunk}\n  expect: {steps: [anna, queue]}\n'
+    golden = (
+        '- call: {caller: "+48601000111", dialled: "+48221112233", peer: trunk}\n  expect: {steps: [anna, queue]}\n'
+    )
     (running.folder / "rules" / "tests" / "golden.yaml").write_text(golden)
     assert running.command("reload", "--test").returncode == 0
     running.rules.write_text(RULES.replace("{agent: anna}", "{agent: ivan}"))
