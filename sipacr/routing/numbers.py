@@ -116,9 +116,9 @@ class NumberPlan:
         if number is not None:
             return number
         text = raw if raw[1:].isdigit() and _BARE.fullmatch(raw) else clean(raw)
-        number = Number(raw, text, None)
-        if not any(mask.matches(number) for mask in self._extensions):
-            number = Number(raw, text, self._e164(raw, text))
+        # What is written with a plus says itself that it is no extension.
+        internal = self._extensions and text[:1] != "+" and self._is_internal(Number(raw, text, None))
+        number = Number(raw, text, None if internal else self._e164(raw, text))
         if len(raw) <= _LONGEST:
             if len(self._memo) >= _MEMO_SIZE:
                 self._memo.clear()
@@ -146,6 +146,9 @@ class NumberPlan:
         coded = len(self._calling_code) + self._usual_length if start.startswith(self._calling_code) else 0
         shortest = max(self._usual_length, len(start))
         return sorted(range(shortest, 17), key=lambda length: length < coded)
+
+    def _is_internal(self, number: Number) -> bool:
+        return any(mask.matches(number) for mask in self._extensions)
 
     def _e164(self, raw: str, text: str) -> str | None:
         if text[:1] == "+":

@@ -24,11 +24,16 @@ BATCH = 32
 _TICK = 0.001  # seconds between two reads while datagrams come in a row; the least that the loop's timers know
 _PATIENCE = 3  # empty reads before the loop is asked to wait again
 _SLOT = 65_536
+_CONTROL = 64  # bytes: room for one in6_pktinfo with its header
+_IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49  # linux/in.h, linux/in6.h
 _NAME = 28  # bytes of a sockaddr_in6; a sockaddr_in has 16
 _WAITING = 4096  # answers that wait for room in the socket's buffer; beyond it the oldest go, as the network would
 _REMEMBERED = 16_384
 _libc: Any = ffi.dlopen(None)
 
+_HEADER = 16  # bytes of a cmsghdr
+
+_Message = tuple[bytes, bytes, bytes]  # what to send, the sockaddr to send it to, the control message
 Receive = Callable[[bytes, Peer, bytes, int], Reply | None]
 Find = Callable[[str, int], Peer | None]
 
@@ -38,12 +43,14 @@ class _Vector:
 
     def __init__(self, slot: int) -> None:
         self.headers: Any = ffi.new("struct sip_mmsghdr[]", BATCH)
+        self._controls: Any = ffi.new("char[]", _CONTROL * BATCH)
         self._data: Any = ffi.new("char[]", slot * BATCH)
         self._names: Any = ffi.new("char[]", _NAME * BATCH)
         self._iov: Any = ffi.new("struct sip_iovec[]", BATCH)
         self.data: list[Any] = []
         self.names: list[Any] = []
         self.iov: list[Any] = []
+        self.control: list[Any] = []
         for i in range(BATCH):
             data, name = self._data + i * slot, self._names + i * _NAME
             self._iov[i].iov_base, self._iov[i].iov_len = data, slot
@@ -53,6 +60,8 @@ class _Vector:
             self.data.append(ffi.buffer(data, slot))
             self.names.append(ffi.buffer(name, _NAME))
             self.iov.append(self._iov[i])
+            header.msg_control = self._controls + i * _CONTROL
+            self.control.append(ffi.buffer(self._controls + i * _CONTROL, _CONTROL))
 
 
 def self_check() -> None:
@@ -87,8 +96,10 @@ class UdpSocket:
         self._name_length = 16 if sock.family == socket.AF_INET else _NAME
         for i in range(BATCH):
             self._out.headers[i].msg_hdr.msg_namelen = self._name_length
+        # On a wildcard address the answer must leave from the address that was called, not from the nearest one.
+        self._wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")
         self._known: dict[bytes, tuple[Peer, bytes, int]] = {}
-        self._waiting: deque[tuple[bytes, bytes]] = deque(maxlen=_WAITING)
+        self._waiting: deque[_Message] = deque(maxlen=_WAITING)
         self.strangers = 0
         self.dropped = 0
         self._last_read = 0.0
@@ -130,12 +141,15 @@ class UdpSocket:
 
     def _read(self) -> int:
         """Read one batch and answer it. One batch a turn of the loop, so that streams and timers get theirs."""
+        if self._wildcard:
+            for header in self._in.headers:
+                header.msg_hdr.msg_controllen = _CONTROL
         count: int = _libc.recvmmsg(self._fd, self._in.headers, BATCH, socket.MSG_DONTWAIT, ffi.NULL)
         if count <= 0:
             return 0
         headers, data, names, length = self._in.headers, self._in.data, self._in.names, self._name_length
         known, receive = self._known, self._receive
-        replies: list[tuple[bytes, bytes]] = []
+        replies: list[_Message] = []
         for i in range(count):
             name = names[i][:length]
             source = known.get(name) or self._who(name)
@@ -146,7 +160,7 @@ class UdpSocket:
             if reply is not None:
                 if reply.port != port:
                     name = name[:2] + reply.port.to_bytes(2, "big") + name[4:]
-                replies.append((reply.data, name))
+                replies.append((reply.data, name, self._called(i) if self._wildcard else b""))
         if replies:
             self._send(replies)
         return count
@@ -167,16 +181,25 @@ class UdpSocket:
         self._known[name] = found = (peer, host.encode(), port)
         return found
 
-    def _send(self, messages: list[tuple[bytes, bytes]]) -> None:
+    def _called(self, i: int) -> bytes:
+        """The control message that makes an answer leave from where datagram `i` arrived; by the usual route."""
+        control: bytes = self._in.control[i][: self._in.headers[i].msg_hdr.msg_controllen]
+        interface = _HEADER if self._name_length == 16 else _HEADER + 16  # behind the address in an in6_pktinfo
+        return control[:interface] + bytes(4) + control[interface + 4 :]
+
+    def _send(self, messages: list[_Message]) -> None:
         if self._waiting:
             self._waiting.extend(messages)
             return
         out = self._out
-        for i, (data, name) in enumerate(messages):
+        for i, (data, name, control) in enumerate(messages):
             size = len(data)
             out.data[i][:size] = data
             out.names[i][: self._name_length] = name
             out.iov[i].iov_len = size
+            if self._wildcard:
+                out.control[i][: len(control)] = control
+                out.headers[i].msg_hdr.msg_controllen = len(control)
         sent = 0
         while sent < len(messages):
             count = _libc.sendmmsg(self._fd, out.headers + sent, len(messages) - sent, socket.MSG_DONTWAIT)
@@ -209,6 +232,9 @@ def open_udp(host: str, port: int, receive_buffer: int = 8 << 20) -> socket.sock
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         for option in (getattr(socket, "SO_RCVBUFFORCE", 33), socket.SO_RCVBUF):
             try:  # the first needs CAP_NET_ADMIN, the second is cut to net.core.rmem_max
                 sock.setsockopt(socket.SOL_SOCKET, option, receive_buffer)

@@ -240,6 +240,7 @@ def test_tls(routed: Routed, trunk: Peer, pair: tuple[Path, Path], version: ssl.
     run(story)
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_old_tls_and_garbage_are_refused_and_others_served(
     routed: Routed, trunk: Peer, pair: tuple[Path, Path]
 ) -> None:
@@ -303,5 +304,24 @@ def test_new_certificates_are_for_new_connections(
             assert code(await read_answer(old_reader)) == 302
             old_writer.close()
             new_writer.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize(("wildcard", "called"), [("0.0.0.0", "127.0.0.77"), ("::", "::1")])
+def test_an_answer_leaves_from_the_address_that_was_called(
+    routed: Routed, trunk: Peer, wildcard: str, called: str
+) -> None:
+    async def story() -> None:
+        async with sockets(routed, trunk, wildcard, find=lambda host, port: trunk) as opened:
+            family = socket.AF_INET6 if ":" in called else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                sender.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+                sender.connect((called, opened.udp_port))  # receives from nowhere else
+                for call in range(3):
+                    sender.send(invite(("call-1@", f"{call}@"), (";branch=", ";rport;branch=")))
+                    data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sender, 65535), 5)
+                    assert code(data) == 302
 
     run(story)
