@@ -78,7 +78,7 @@ def test_a_first_call_and_a_reload(checkout: Path) -> None:
     try:
         assert router.stderr is not None
         assert "answers on" in router.stderr.readline()
-        call = block("## A first call").replace("/tmp/sipacr-example-$(id -un)/sipacr.yaml", "trial/sipacr.yaml")
+        call = block("## A first call").replace("~/.cache/sipacr/example/sipacr.yaml", "trial/sipacr.yaml")
         said = shell(call, checkout)
         assert re.search(r"received.*\nSIP/2.0 302 .*\n(.*\n)*Contact: .*\n(.*\n)*X-Sipacr-Rule: ", said)
         assert re.search(r"sent.*\nACK ", said)
