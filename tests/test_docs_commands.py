@@ -1,0 +1,167 @@
+"""The manual's commands: each exists with its options, and those that need no router say what the page says.
+
+In a ```sh block a command ends with status 0, unless a comment says `# status 1`. A ```csv block is a file of the name
+beside it. The ```text block after an ```sh block is what the commands print; times and widths of columns may differ.
+"""
+
+import configparser
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from sipacr.cli import main
+from sipacr.rulefile.golden import BindingShape, CallShape, ExpectShape, GivenShape
+from sipacr.rulefile.schema import rules_schema, settings_schema
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
+BLOCK = re.compile(r"^```(sh|csv|ini) ?(\S*)\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`((?:sudo -u sipacr )?sipacr [^`]+)`")
+# They need a router, or the folders of a machine where it is installed.
+ELSEWHERE = {"run", "reload", "status", "probe", "init", "certs"}
+IN_THE_EXAMPLE = ("data.md", "golden-calls.md", "numbers.md")
+
+
+def commands(text: str) -> Iterator[tuple[list[str], int]]:
+    """The words of each sipacr command in a script, and its exit status."""
+    for line in text.splitlines():
+        said = re.search(r"# status (\d)$", line)
+        words = shlex.split(line, comments=True)
+        if words[:3] == ["sudo", "-u", "sipacr"]:
+            words = words[3:]
+        if words and Path(words[0]).name == "sipacr":
+            yield words[1:], int(said[1]) if said else 0
+
+
+def written() -> dict[str, list[str]]:
+    """All commands of each page, in blocks, within lines and in the unit of the service."""
+    found: dict[str, list[str]] = {}
+    for name, text in PAGES.items():
+        blocks = [match[3] for match in BLOCK.finditer(text) if match[1] == "sh"]
+        units = re.findall(r"^Exec\w+=(.*)$", text, re.MULTILINE)
+        found[name] = [*"".join(blocks).splitlines(), *INLINE.findall(text), *units]
+    return found
+
+
+def parse(words: list[str]) -> list[str]:
+    """The names of the command and its group, its options and arguments read by click. Raises `UsageError`."""
+    context = main.make_context("sipacr", list(words))
+    names: list[str] = []
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        rest = [*context._protected_args, *context.args]
+        if not rest and names:  # a group by itself, as in "`sipacr vip` keeps the table"
+            break
+        name, found, rest = command.resolve_command(context, rest)
+        assert name is not None
+        assert found is not None
+        names.append(name)
+        if isinstance(found, click.Group) and not rest:
+            break
+        command, context = found, found.make_context(name, rest, parent=context)
+    return names
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_exist_with_their_options(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words, _ in commands("\n".join(written()[name])):
+        if "import" in words[:3]:
+            continue  # opens its file: tried below
+        try:
+            parse(words)
+        except click.UsageError as error:
+            if error.ctx is not None and words == error.ctx.command_path.split()[1:]:
+                continue  # only the name of a command within a line
+            pytest.fail(f"{name}: sipacr {shlex.join(words)}: {error.format_message()}")
+
+
+def test_every_command_is_in_the_manual() -> None:
+    shown = [words for lines in written().values() for words, _ in commands("\n".join(lines))]
+    named = {tuple((words[2:] if words[0] == "-c" else words)[:length]) for words in shown for length in (1, 2)}
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        below = list(command.commands) if isinstance(command, click.Group) else []
+        missing = [words for words in [(name,), *((name, sub) for sub in below)] if words not in named]
+        assert missing == [], "no page has these commands"
+
+
+@pytest.mark.parametrize("name", IN_THE_EXAMPLE)
+def test_commands_say_what_the_page_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["init", "."]).exit_code == 0
+    rules = tmp_path / "rules" / "data.yaml"
+    rules.write_text("lists: {contract: {}}\n")
+    ran = 0
+    for kind, file, text, said in (match.groups() for match in BLOCK.finditer(PAGES[name])):
+        if kind == "csv":
+            (tmp_path / file).write_text(text, encoding="utf-8")
+        if kind != "sh":
+            continue
+        printed = ""
+        for words, status in commands(text):
+            assert words[0] not in ELSEWHERE
+            result = CliRunner().invoke(main, words)
+            assert result.exit_code == status, (words, result.output)
+            printed += result.output
+            ran += 1
+        if said is not None:
+            assert same(printed) == same(said)
+    assert ran
+
+
+def same(text: str) -> str:
+    """Without the day and hour of this run, and without the widths of columns."""
+    return re.sub(r" +", " ", re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d[+-]\d\d:\d\d", "TIME", text))
+
+
+def keys(schema: Any) -> Iterator[str]:
+    """All keys that files of a schema may have."""
+    if isinstance(schema, dict):
+        if isinstance(properties := schema.get("properties"), dict):
+            yield from properties
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from keys(part)
+
+
+GOLDEN_KEYS = {key for shape in (CallShape, GivenShape, ExpectShape, BindingShape) for key in shape.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "pages"),
+    [
+        ("rules", set(keys(rules_schema())), set(PAGES) - {"settings.md", "golden-calls.md"}),
+        ("settings", set(keys(settings_schema())), {"settings.md"}),
+        ("golden calls", GOLDEN_KEYS, {"golden-calls.md", "memory.md"}),
+    ],
+)
+def test_every_key_is_in_the_manual(kind: str, known: set[str], pages: set[str]) -> None:
+    """As `key` in a sentence or a table, or as key: in an example."""
+    text = "\n".join(PAGES[page] for page in pages)
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text)))) | set(re.findall(r"\b(\w+):", text))
+    assert len(known) > 10
+    assert sorted(known - named) == [], f"keys of {kind} that no page names"
+
+
+def test_every_exit_status_is_in_the_manual() -> None:
+    assert [f"| {status} | " in PAGES["operating.md"] for status in range(5)] == [True] * 4 + [False]
+
+
+def test_the_unit_of_the_service() -> None:
+    unit = configparser.ConfigParser()
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(next(match[3] for match in BLOCK.finditer(PAGES["operating.md"]) if match[1] == "ini"))
+    service = unit["Service"]
+    for key, last in (("ExecStart", "run"), ("ExecReload", "reload")):
+        words = shlex.split(service[key])
+        assert parse(words[1:]) == [last]
+    assert service["RestartPreventExitStatus"] == "2"
