@@ -83,7 +83,7 @@ def test_bindings_of_one_profile_scope_and_customer(store: Database, calls: Read
     assert calls.bindings("returning", "", CUSTOMER)[1].in_progress is True
     assert calls.bindings("returning", "+48221112233", CUSTOMER) == rows[2:3]
     assert calls.bindings("campaign", "", CUSTOMER) == rows[3:4]
-    assert calls.bindings("campaign", "", "+48601000112") == []
+    assert list(calls.bindings("campaign", "", "+48601000112")) == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_longest_live_prefix_wins_by_either_way(
         add_entries(store, "black", *((prefix + "*", expires) for prefix, expires in entries.items()))
         calls = Reader(path, watch=False)
         found = calls.list_entry("black", number(None, called), NOW)
-        searched = calls._search_prefix("black", called, NOW)
+        searched = calls._search_prefix(calls._newest(), "black", called, NOW)
         calls.close()
     assert (found and found.number) == expected
     assert found == searched
@@ -147,6 +147,58 @@ def test_what_another_process_writes_is_seen_by_the_next_look_up(store: Database
         add_entries(store, "black", (customer[:-1] + "*" if index % 10 == 0 else customer, None))
         assert calls.vip(customer) == "anna"
         assert calls.list_entry("black", number(customer), NOW) is not None
+
+
+def test_whatever_changes_of_the_caller_who_was_just_asked_about_is_seen_by_the_next_look_up(
+    store: Database, calls: Reader
+) -> None:
+    """All that is known of a caller is read at once and kept: every table must count as changed with any commit."""
+    caller = number(CUSTOMER, "601000111")
+
+    def seen() -> tuple[object, ...]:
+        binding = [row.agent for row in calls.bindings("returning", "", CUSTOMER)]
+        entry = calls.list_entry("black", caller, NOW)
+        return calls.vip(CUSTOMER), calls.is_shared(CUSTOMER), binding, entry and entry.number
+
+    insert = "INSERT INTO list_entries (list, prefix, number, changed, by) VALUES ('black', ?, ?, 0, 't')"
+    shared = "INSERT INTO shared_numbers VALUES (?, '', 0, 't')"
+    bound = "INSERT INTO bindings (customer, profile, agent, made) VALUES (?, 'returning', ?, 0)"
+    assert seen() == seen() == (None, False, [], None)
+    run(store, insert, (1, "601"))
+    assert seen() == (None, False, [], "601*")
+    run(store, insert, (0, "601000111"))
+    assert seen() == (None, False, [], "601000111")
+    run(store, insert, (0, CUSTOMER))
+    assert seen() == (None, False, [], CUSTOMER)
+    add_vip(store, CUSTOMER)
+    run(store, bound, (CUSTOMER, "ivan"), (CUSTOMER, "olga"))
+    assert seen() == ("anna", False, ["ivan", "olga"], CUSTOMER)
+    run(store, shared, (CUSTOMER,))
+    assert seen() == ("anna", True, ["ivan", "olga"], CUSTOMER)
+    for table in ("vips", "shared_numbers", "bindings", "list_entries"):
+        run(store, f"DELETE FROM {table}", ())
+    assert seen() == (None, False, [], None)
+
+
+def test_an_entry_that_comes_between_two_questions_of_one_call_is_seen(store: Database, calls: Reader) -> None:
+    assert calls.vip(CUSTOMER) is None  # there are no entries at all
+    add_entries(store, "black", (CUSTOMER, None))
+    assert calls.vip(CUSTOMER) is None
+    assert calls.list_entry("black", number(CUSTOMER), NOW) is not None
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["+48601000111", "+48601*", "(601)", "601000111", "601*", "*11", ",5", "zz", "+0048"],
+)
+def test_an_entry_in_the_form_in_which_the_number_came(store: Database, calls: Reader, entry: str) -> None:
+    add_entries(store, "black", (entry, None))
+    odd = {"+4860": "(601)", "+4861": "*11", "+4862": ",5", "+4863": "zz", "+4864": "+0048"}
+    for e164, text in ((CUSTOMER, "601000111"), *odd.items()):
+        found = calls.list_entry("black", Number(text, text, e164), NOW)
+        prefix = entry.removesuffix("*")
+        held = any(form == entry or (entry != prefix and form.startswith(prefix)) for form in (e164, text))
+        assert (found and found.number) == (entry if held else None)
 
 
 def test_look_ups_share_a_snapshot_until_something_changes(

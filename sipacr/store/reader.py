@@ -14,24 +14,39 @@ from typing import Any
 
 from sipacr.routing.facts import Binding, ListEntry, Number, Unavailable
 from sipacr.store.database import Marks, StoreError, advice, check_log_belongs
-from sipacr.store.snapshot import CHANGES, Snapshot
+from sipacr.store.snapshot import CHANGES, Entries, Snapshot
 
 log = logging.getLogger("sipacr.store")
 
-_VIP = "SELECT agent FROM vips WHERE customer = ?"
-_SHARED = "SELECT 1 FROM shared_numbers WHERE number = ?"
-_ANSWERED = "SELECT 1 FROM answered_customers WHERE customer = ?"
-_BINDINGS = """
-    SELECT agent, made, out_attempt, out_failed, out_answered, in_answered, in_call, conversation, in_progress
-    FROM bindings WHERE customer = ? AND profile = ? AND scope = ?
+# Two statements for all that is known of one customer: to execute one costs as much as to search in four tables, and
+# each column half of a search, found or not.
+_VIP = "SELECT '', agent FROM vips WHERE customer = ?1"
+_VIP_AND_LISTS = """
+    SELECT '', agent, '', NULL FROM vips WHERE customer = ?1
+    UNION ALL SELECT list, target, note, expires FROM list_entries WHERE number = ?1 AND prefix = 0
 """
+_SHARED_AND_BINDINGS = """
+    SELECT '', '', '', 0, 0, 0, 0, 0, 0, 0, 0 FROM shared_numbers WHERE number = ?1
+    UNION ALL SELECT profile, scope, agent, made, out_attempt, out_failed, out_answered, in_answered, in_call,
+        conversation, in_progress
+    FROM bindings WHERE customer = ?1
+"""
+_ANSWERED = "SELECT 1 FROM answered_customers WHERE customer = ?"
 _EXACT = "SELECT target, note, expires FROM list_entries WHERE number = ? AND prefix = 0 AND list = ?"
+# Are there entries of numbers, and such as are no E.164? "+" is followed by "," in the order of texts.
+_ENTRIES = """
+    SELECT EXISTS (SELECT 1 FROM list_entries),
+        EXISTS (SELECT 1 FROM list_entries WHERE number < '+')
+        OR EXISTS (SELECT 1 FROM list_entries WHERE number >= ',')
+"""
 _PREFIX = """
     SELECT number, target, note, expires FROM list_entries
     WHERE list = ? AND prefix = 1 AND number <= ? ORDER BY number DESC LIMIT 1
 """
 
-_PREPARED = ((_VIP, 1), (_SHARED, 1), (_ANSWERED, 1), (_BINDINGS, 3), (_EXACT, 2), (_PREFIX, 2))  # and their parameters
+_PREPARED = (  # and their parameters
+    (_VIP, 1), (_VIP_AND_LISTS, 1), (_SHARED_AND_BINDINGS, 1), (_ANSWERED, 1), (_EXACT, 2), (_ENTRIES, 0), (_PREFIX, 2),
+)  # fmt: skip
 _FEW = 200  # prefixes of one list; more are not read at once, because each commit of anybody makes them read anew
 _PREFIXES = f"SELECT number, target, note, expires FROM list_entries WHERE list = ? AND prefix = 1 LIMIT {_FEW + 1}"
 
@@ -66,32 +81,49 @@ class Reader:
 
     def vip(self, customer: str) -> str | None:
         """Name of the agent who is responsible for this VIP, or None if he is none."""
-        rows = self._rows(_VIP, (customer,))
-        return rows[0][0] if rows else None
+        for row in self._vip_and_lists(self._newest(), customer):
+            if not row[0]:
+                return str(row[1])
+        return None
 
     def is_shared(self, customer: str) -> bool:
         """Whether the number is marked as shared by many customers."""
-        return bool(self._rows(_SHARED, (customer,)))
+        rows = self._shared_and_bindings(self._newest(), customer)
+        return bool(rows) and not rows[0][0]
 
     def has_answered_call(self, customer: str) -> bool:
         """Whether an answered call with this customer is known."""
-        return bool(self._rows(_ANSWERED, (customer,)))
+        return bool(self._rows(self._newest(), _ANSWERED, (customer,)))
 
     def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
         """All rows of this customer in one profile and scope, live or not."""
+        rows = self._shared_and_bindings(self._newest(), customer)
+        if not rows:
+            return ()
         return [
-            Binding._make((profile, scope, customer, *row[:-1], bool(row[-1])))
-            for row in self._rows(_BINDINGS, (customer, profile, scope))
+            Binding._make((profile, scope, customer, *row[2:10], bool(row[10])))
+            for row in rows
+            if row[0] == profile and row[1] == scope
         ]
 
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
         """The live entry of list `name` that holds this number: exact before longest prefix, E.164 before raw."""
-        texts = (number.text,) if number.e164 in (None, number.text) else (number.e164, number.text)
-        for text in texts:
-            for target, note, expires in self._rows(_EXACT, (text, name)):
+        _, raw, e164 = number
+        text = e164 or raw
+        snapshot = self._newest()
+        for row in self._vip_and_lists(snapshot, text):
+            if row[0] == name and (row[3] is None or row[3] > now):
+                return ListEntry(text, row[1], row[2])
+        entries = snapshot.entries or self._entries(snapshot)
+        if not entries.any:
+            return None
+        if raw == text:
+            return self._longest_prefix(snapshot, name, text, now)
+        if entries.raw or raw.startswith("+"):
+            for target, note, expires in self._rows(snapshot, _EXACT, (raw, name)):
                 if expires is None or expires > now:
-                    return ListEntry(text, target, note)
-        found = [entry for text in texts if (entry := self._longest_prefix(name, text, now))]
+                    return ListEntry(raw, target, note)
+        found = [entry for text in (text, raw) if (entry := self._longest_prefix(snapshot, name, text, now))]
         return max(found, key=lambda entry: len(entry.number)) if found else None
 
     def release(self) -> None:
@@ -135,27 +167,59 @@ class Reader:
         self._why = f"{self.path} is closed"
         self._snapshot = None
 
-    def _rows(self, sql: str, parameters: tuple[str, ...]) -> list[Any]:
+    def _newest(self) -> Snapshot:
+        """The snapshot for one look-up, which sees all that was committed before. Raises `Unavailable`."""
         snapshot = self._snapshot
         if snapshot is None:
             raise Unavailable(self._why)
-        try:
-            if snapshot.index[:CHANGES] != snapshot.seen:
+        if snapshot.index[:CHANGES] != snapshot.seen:
+            try:
                 snapshot.begin()
+            except sqlite3.Error as error:
+                raise self._lose(snapshot, error) from error
+        return snapshot
+
+    def _rows(self, snapshot: Snapshot, sql: str, parameters: tuple[str, ...]) -> list[Any]:
+        try:
             return snapshot.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._lose(snapshot, error) from error
 
-    def _longest_prefix(self, name: str, text: str, now: float) -> ListEntry | None:
-        snapshot = self._snapshot
-        if snapshot is None or not snapshot.seen:  # each look-up is a transaction of its own: nothing can be kept
-            return self._search_prefix(name, text, now)
+    def _vip_and_lists(self, snapshot: Snapshot, customer: str) -> list[Any]:
+        """What the tables of VIPs and lists say of the exact number: ('', agent), (list, target, note, expires)."""
+        if snapshot.caller == customer:
+            return snapshot.of_caller
+        entries = snapshot.entries or self._entries(snapshot)
+        rows = self._rows(snapshot, _VIP_AND_LISTS if entries.any else _VIP, (customer,))
+        if snapshot.seen:
+            snapshot.caller, snapshot.of_caller = customer, rows
+        return rows
+
+    def _shared_and_bindings(self, snapshot: Snapshot, customer: str) -> list[Any]:
+        """All bindings of the customer, after a row without a profile if the number is shared."""
+        if snapshot.customer == customer:
+            return snapshot.of_customer
+        rows = self._rows(snapshot, _SHARED_AND_BINDINGS, (customer,))
+        if snapshot.seen:
+            snapshot.customer, snapshot.of_customer = customer, rows
+        return rows
+
+    def _entries(self, snapshot: Snapshot) -> Entries:
+        """Which entries the lists have at all."""
+        if not snapshot.seen:  # each statement is a transaction of its own: what one says, the next must not trust
+            return Entries(True, True)
+        snapshot.entries = Entries(*map(bool, self._rows(snapshot, _ENTRIES, ())[0]))
+        return snapshot.entries
+
+    def _longest_prefix(self, snapshot: Snapshot, name: str, text: str, now: float) -> ListEntry | None:
+        if not snapshot.seen:
+            return self._search_prefix(snapshot, name, text, now)
         if name not in snapshot.prefixes:
-            rows = self._rows(_PREFIXES, (name,))
+            rows = self._rows(snapshot, _PREFIXES, (name,))
             snapshot.prefixes[name] = None if len(rows) > _FEW else {row[0]: row for row in rows}
         prefixes = snapshot.prefixes[name]
         if prefixes is None:
-            return self._search_prefix(name, text, now)
+            return self._search_prefix(snapshot, name, text, now)
         if prefixes:
             for length in range(len(text), 0, -1):
                 row = prefixes.get(text[:length])
@@ -163,11 +227,11 @@ class Reader:
                     return ListEntry(row[0] + "*", row[1], row[2])
         return None
 
-    def _search_prefix(self, name: str, text: str, now: float) -> ListEntry | None:
+    def _search_prefix(self, snapshot: Snapshot, name: str, text: str, now: float) -> ListEntry | None:
         """Go down from `text`: the greatest prefix not above it is one of its own, or shows how far both agree."""
         bound = text
         while bound:
-            rows = self._rows(_PREFIX, (name, bound))
+            rows = self._rows(snapshot, _PREFIX, (name, bound))
             if not rows:
                 return None
             prefix, target, note, expires = rows[0]

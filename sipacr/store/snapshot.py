@@ -11,7 +11,7 @@ import os
 import sqlite3
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sipacr.routing.facts import Unavailable
 from sipacr.store.database import file_marks
@@ -30,6 +30,13 @@ _ATTEMPTS = 50  # a log that begins anew holds them for microseconds; an attempt
 _mapped: dict[tuple[int, int], tuple[int, mmap.mmap]] = {}
 
 
+class Entries(NamedTuple):
+    """What the lists hold, all of them together."""
+
+    any: bool
+    raw: bool  # numbers and prefixes that do not start with "+"
+
+
 class Snapshot:
     """An open connection with its view of the WAL index."""
 
@@ -39,9 +46,14 @@ class Snapshot:
         "_descriptor",
         "_file",
         "_path",
+        "caller",
+        "customer",
+        "entries",
         "execute",
         "index",
         "marks",
+        "of_caller",
+        "of_customer",
         "prefixes",
         "seen",
     )
@@ -68,7 +80,8 @@ class Snapshot:
             self.execute(sql, ("",) * count).fetchall()
         self._descriptor, self.index = _wal_index(path)
         self.seen = b""  # nothing: the first look-up begins a transaction
-        self.prefixes: dict[str, dict[str, Any] | None] = {}  # of lists with few of them, as long as the snapshot
+        # What was read stays true as long as it lasts. Without shared memory `seen` stays empty, nothing is kept.
+        self.forget()
         self.marks = file_marks(path)
         self._file = _touched(path)
         self._checkpointed = self.index[:_INDEX]
@@ -91,8 +104,17 @@ class Snapshot:
             else:
                 raise Unavailable(f"{self._path} is locked by process {holder}: end it if it hangs")
         self.execute("BEGIN")
-        self.prefixes = {}
+        self.forget()
         self.seen = seen
+
+    def forget(self) -> None:
+        """Drop what was read from the snapshot."""
+        self.caller: str | None = None  # whose VIP row and list entries were read last
+        self.of_caller: list[Any] = []
+        self.customer: str | None = None  # whose bindings were read last
+        self.of_customer: list[Any] = []
+        self.entries: Entries | None = None
+        self.prefixes: dict[str, dict[str, Any] | None] = {}  # of lists with few of them
 
     def _shut_out_by(self) -> int:
         """The process that holds marks of readers for itself, or 0."""
