@@ -161,6 +161,8 @@ def test_what_was_dialled(routed: Routed, trunk: Peer, where: str, extra: str, d
         pytest.param(invite(("branch=z9hG4bK-1", "branch=z9hG4bK-1\nVia: SIP/2.0/UDP 192.0.2.5;branch=z9hG4bKx")), 482, id="loop, default port"),
         pytest.param(invite(("branch=z9hG4bK-1", "branch=z9hG4bK-1, SIP/2.0/TCP 127.0.0.1:5060;branch=z9hG4bKx")), 482, id="loop, same line"),
         pytest.param(invite(("branch=z9hG4bK-1", "branch=z9hG4bK-1\nVia: SIP/2.0/UDP [2001:db8::5]:5060;branch=z9hG4bKx")), 482, id="loop, IPv6"),
+        pytest.param(invite(("127.0.0.1:5070;branch", "[2001:db8::5];branch")), 482, id="loop, IPv6, topmost"),
+        pytest.param(invite(("127.0.0.1:5070;branch", "127.0.0.1:5060;branch")), 482, id="loop, topmost"),
         pytest.param(invite(("branch=z9hG4bK-1", "branch=z9hG4bK-127.0.0.1:5060")), 302, id="a branch is no sent-by"),
         pytest.param(invite(("branch=z9hG4bK-1", "branch=z9hG4bK-1\nVia: SIP/2.0/UDP 127.0.0.1:50600;branch=z9hG4bKx")), 302, id="other port"),
         pytest.param(invite(("From: ", "From : ")), 302, id="space before the colon"),
@@ -204,6 +206,10 @@ def test_a_to_tag_is_never_added_twice(routed: Routed, trunk: Peer) -> None:
     answer = routed.send(request("BYE", ("5060>\nCall", "5060>;tag=theirs\nCall")), trunk)
     assert answer is not None
     assert header(answer, "To") == ["<sip:+48221112233@127.0.0.1:5060>;tag=theirs"]
+    malformed = routed.send(request("BYE", ("5060>\nCall", "5060>;Tag=theirs\nCall"), ("CSeq: 1", "CSeq: x")), trunk)
+    assert code(malformed) == 400
+    assert malformed is not None
+    assert header(malformed, "To") == ["<sip:+48221112233@127.0.0.1:5060>;Tag=theirs"]
 
 
 def test_record_routes_and_further_vias_come_back_in_order(routed: Routed, trunk: Peer) -> None:

@@ -17,7 +17,7 @@ from sipacr.sip.message import Message, Parser, entities
 from sipacr.sip.plain import Plain
 from sipacr.sip.plain import read as read_plain
 from sipacr.sip.recent import LIFETIME, Recent, Same
-from sipacr.sip.scan import CALL_ID, VIA, Head, Scanner, datagram
+from sipacr.sip.scan import CALL_ID, TO, VIA, Head, Scanner, datagram
 from sipacr.sip.stun import binding_response
 
 log = logging.getLogger("sipacr.sip")
@@ -94,7 +94,7 @@ class Front:
             return answer(head, verdict, to_tag, host, port)
         except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
             self._loud(head)
-            return answer(head, Verdict(status(500)), self._tag(head.text), host, port)
+            return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
 
     def _answer_plain(self, head: Head, plain: Plain, peer: Peer, host: bytes, port: int) -> Reply:
         """The short cut for an INVITE of the common form; the long way has to say the same."""
@@ -115,7 +115,7 @@ class Front:
 
     def refuse(self, head: Head, verdict: Verdict, host: bytes, port: int) -> Reply | None:
         """Refuse a message whose head alone is known: it is too long, or where it ends cannot be told."""
-        return answer(head, verdict, self._tag(head.text), host, port) if _expects_answer(head) else None
+        return answer(head, verdict, self._tag_of_text(head), host, port) if _expects_answer(head) else None
 
     def _loud(self, head: Head) -> None:
         self.counts["errors"] += 1
@@ -127,11 +127,11 @@ class Front:
         """What to answer, and the To tag to add (empty if the request has one)."""
         refused = Verdict(status(400, head.fault)) if head.fault else gate.start_line(head)
         if refused:
-            return refused, self._tag(head.text)
+            return refused, self._tag_of_text(head)
         message = self._parser.parse(head)
         refused = gate.syntax(head, method, message)
         if refused or message is None:
-            return refused or Verdict(status(400)), self._tag(head.text)
+            return refused or Verdict(status(400)), self._tag_of_text(head)
         same: Same = (head.one(CALL_ID).strip(), message.from_tag, message.cseq)
         # The same tag for the same request, another for every other (8.2.7, 19.3); its CANCEL shares it.
         to_tag = b"" if message.to_tag else self._tag((same, message.branch))
@@ -186,6 +186,10 @@ class Front:
 
     def _is_own(self, value: bytes) -> bool:
         return not self._own.isdisjoint(sent_by(each) for each in entities(value.decode("latin-1")))
+
+    def _tag_of_text(self, head: Head) -> bytes:
+        """The To tag for a request that could not be read; none where its To seems to have one."""
+        return b"" if head.one(TO).lower().find(b"tag") > 0 else self._tag(head.text)
 
     def _tag(self, of: Hashable) -> bytes:
         """A To tag. Python's hash of bytes is keyed with a secret of the process, which a fork inherits: the router

@@ -27,7 +27,7 @@ _REMEMBERED = 4096  # start lines and sent-bys: few numbers of ours, few neighbo
 class SentBy(NamedTuple):
     """The part of a Via that is the same for every call of a neighbour."""
 
-    host: bytes
+    host: bytes  # without brackets
     port: int  # to which an answer goes without rport
     rport: bool
 
@@ -94,7 +94,7 @@ def _sent_by(before: bytes) -> SentBy | None:
     found = _SENT_BY(before)
     sent_by = None
     if found and int(found[2] or 5060) < 65536:
-        sent_by = SentBy(found[1], int(found[2] or 5060), found[3] is not None)
+        sent_by = SentBy(found[1].strip(b"[]"), int(found[2] or 5060), found[3] is not None)
     if len(_sent_bys) < _REMEMBERED:
         _sent_bys[before] = sent_by
     return sent_by
