@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from sipacr.cli import main
+from sipacr.routing.numbers import NumberPlan
 from sipacr.rulefile.golden import BindingShape, CallShape, ExpectShape, GivenShape
 from sipacr.rulefile.schema import rules_schema, settings_schema
 
@@ -32,7 +33,7 @@ def commands(text: str) -> Iterator[tuple[list[str], int]]:
     """The words of each sipacr command in a script, and its exit status."""
     for line in text.splitlines():
         said = re.search(r"# status (\d)$", line)
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.partition(" > ")[0], comments=True)
         if words[:3] == ["sudo", "-u", "sipacr"]:
             words = words[3:]
         if words and Path(words[0]).name == "sipacr":
@@ -115,6 +116,19 @@ def test_commands_say_what_the_page_says(name: str, tmp_path: Path, monkeypatch:
         if said is not None:
             assert same(printed) == same(said)
     assert ran
+
+
+def test_numbers_are_read_as_the_page_says() -> None:
+    plan = NumberPlan.of("PL")
+    table = PAGES["numbers.md"].partition("| written | read as |")[2].partition("\n\n")[0]
+    read = []
+    for left, right in re.findall(r"^\| (.*?) \| (.*?) \|$", table, re.MULTILINE):
+        said = re.match(r"`(\+\d+)`", right)
+        for number in re.findall(r"`(.*?)`", left):
+            if not number.startswith("numbers."):
+                read.append(number)
+                assert plan.read(number).e164 == (said[1] if said else None), number
+    assert len(read) > 7
 
 
 def same(text: str) -> str:
