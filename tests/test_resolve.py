@@ -1,6 +1,8 @@
 """Who is offered, who is skipped and why, and the contacts of a 302."""
 
+import random
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -360,6 +362,50 @@ def test_same_targets_give_the_same_contacts() -> None:
 
     assert once(CUSTOMER) is once("+48601000112")
     assert once(CUSTOMER) is not once("+48601000113")
+
+
+REMEMBERED = {
+    "vip": [step("vip"), QUEUE],
+    "sticky": [step("sticky", "returning"), step("agent", "anna"), QUEUE],
+    "scope": [step("sticky", "here"), step("vip")],
+    "fixed": [step("agent", "ivan", skip_busy=True), step("mobile", "ivan"), SALES, to("+48601000111@pbx")],
+    "list": [step("list", "white"), QUEUE],
+    "round-robin": [step("group", "sales", order="round-robin")],
+    "crm": [step("crm", "main"), QUEUE],
+}
+
+
+@pytest.mark.parametrize("steps", REMEMBERED.values(), ids=REMEMBERED)
+def test_what_is_remembered_of_other_calls_changes_no_answer(steps: list[Step]) -> None:
+    """Each call is answered by an engine that has seen all others, as by one that has seen none."""
+    more: Any = {"sticky": {"returning": profile("returning"), "here": profile("here", scope="number", keep="all")}}
+    here = [bound(agent, HOUR, "here", scope=SHOP) for agent in ("anna", "ivan")]
+    callers = [CUSTOMER, "+48601000112", "+48601222333", "102", "anonymous"]
+    stores = [
+        GivenStore(),
+        BROKEN,
+        *(GivenStore(vips=dict.fromkeys(callers, name), rows=[bound(name, HOUR)]) for name in ("anna", "ivan", "gone")),
+        GivenStore(rows=here, lists={"white": [ListEntry("+48601000111", "+48601000111@pbx", "")]}),
+        GivenStore(rows=[bound("anna", 30 * HOUR), *here], shared=[CUSTOMER]),
+        GivenStore(lists={"white": [ListEntry(number, "olga", "") for number in callers]}),
+    ]
+    states = [State(), State(busy={"ivan"}), State(left={"anna"}), State(leave={"anna"}), State(down={"pbx"}),
+              State(cursor={"sales": 1})]  # fmt: skip
+    rules = [route("r", *steps)]
+    warm = engine(*rules, **more)
+    calls = list(
+        product(callers, stores, states, ("trunk-a", "trunk-b", "pbx"), (SHOP, "+48221119900"), (None, "olga"))
+    )
+    random.Random(1).shuffle(calls)
+    for caller, store, state, peer, dialled, owner in calls:
+        answers = []
+        for which in (warm, engine(*rules, **more)):
+            asked = facts(caller, dialled, peer, store)
+            asked.seen["crm main"] = owner
+            found = contacts(which, which.decide(asked, NOW), asked, state, NOW)
+            answers.append((found, asked.broken))
+        assert answers[0] == answers[1]
+    assert bool(warm.redirections) == all(one.kind not in ("list", "crm") and one.order == "in-order" for one in steps)
 
 
 def test_fallback_contacts_need_no_working_rules() -> None:

@@ -20,11 +20,12 @@ from sipacr.routing.truth import Call, Truths
 from sipacr.routing.walk import Walk
 
 if TYPE_CHECKING:
-    from sipacr.routing.resolve import Contact
+    from sipacr.routing.offers import Answer
+    from sipacr.routing.resolve import Contact, Redirection
 
 _CHAINS = 4096  # decisions made of several rules that are kept
 
-_UNMATCHED = Decision("route", ())
+_UNMATCHED = Decision("route", (), asking=())
 _UNMATCHED_OUTGOING = Decision("route", (), outgoing=True)
 _EMERGENCY = Decision("route", (), outgoing=True, emergency=True)
 
@@ -39,6 +40,7 @@ class Engine:
         self.places = Places(ruleset, directory)
         self.hosts = {name: _contact_of(peer) for name, peer in directory.peers.items()}
         self.redirected: dict[tuple[tuple[tuple[Target, ...], ...], int, str], tuple[Contact, ...]] = {}
+        self.redirections: dict[tuple[Decision, str, tuple[Answer, ...]], Redirection] = {}
         self.incoming = Walk(ruleset.rules, self.truths)
         self.outgoing = Walk(ruleset.outgoing, self.truths)
         self._situations = Situations(self.truths)

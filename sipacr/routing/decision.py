@@ -11,6 +11,8 @@ Action = Literal["route", "redirect", "relay", "reject"]
 # "end": the best failure, 480 if no leg was tried. The fallback of an outgoing call is `outgoing_via`.
 End = Literal["fallback", "answer", "end"]
 
+_ASKING = ("vip", "sticky")  # kinds of steps that the store answers with agents
+
 
 class Tried(NamedTuple):
     """One rule in a trace: whether it matched, and if not, what failed in it, in words."""
@@ -45,6 +47,9 @@ class Decision:
     remember: tuple[Remember, ...] = ()
     broken: tuple[str, ...] = ()  # look-ups that could not be made while deciding
     trace: Trace | None = None
+    # The steps whose answers from the store, while nobody is busy, away or down, make the contacts of a redirect what
+    # they are for everybody who is none of us; None: other things matter too.
+    asking: tuple[Step, ...] | None = None
 
     @property
     def rule(self) -> Rule | None:
@@ -82,7 +87,13 @@ def compose(rules: Sequence[Rule], outgoing: bool) -> Decision:
         learn=all(rule.learn for rule in rules),
         tag=next((rule.tag for rule in reversed(rules) if rule.tag is not None), None),
         remember=tuple(dict.fromkeys(entry for rule in rules for entry in rule.remember)),
+        asking=None if outgoing or any(map(_moves, steps)) else tuple(step for step in steps if step.kind in _ASKING),
     )
+
+
+def _moves(step: Step) -> bool:
+    """Whether it can offer different people to two callers of whom the store says the same."""
+    return step.kind in ("crm", "list") or (step.kind == "group" and step.order not in ("in-order", "all"))
 
 
 def _end(last: Rule, steps: Sequence[Step]) -> End | RejectWith:

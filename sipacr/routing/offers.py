@@ -7,9 +7,10 @@ from sipacr.routing import lookups, sticky
 from sipacr.routing.decide import Engine
 from sipacr.routing.facts import Binding, Facts, State, Unavailable
 from sipacr.routing.order import in_order
-from sipacr.routing.ruleset import Step, StickyProfile, TargetKind
+from sipacr.routing.ruleset import Ruleset, Step, StickyProfile, TargetKind
 from sipacr.routing.targets import Target
 
+Answer = tuple[str, ...] | str  # the agents whom the store names, in order; or why it names none
 Rank = tuple[Target, ...]  # offered at the same time; ranks one after the other
 
 
@@ -164,50 +165,71 @@ def _group(offers: Offers, step: Step) -> list[Rank]:
     return ranks
 
 
-def _vip(offers: Offers, step: Step) -> list[Rank]:
-    if offers.facts.request.anonymous:
-        return offers.skip("vip", "the caller is anonymous")
-    agent = lookups.vip(offers.facts)
-    if isinstance(agent, Unavailable):
-        return offers.broke("vip", agent)
+def asked(engine: Engine, step: Step, facts: Facts, state: State, now: float) -> Answer | Unavailable:
+    """What the store answers to a step `vip` or `sticky`."""
+    return _vip_agent(facts) if step.kind == "vip" else _bound_agents(engine, step.name, facts, state, now)
+
+
+def _vip_agent(facts: Facts) -> Answer | Unavailable:
+    if facts.request.anonymous:
+        return "the caller is anonymous"
+    agent = lookups.vip(facts)
     if agent is None:
-        return offers.skip("vip", "the caller is not in the VIP table")
+        return "the caller is not in the VIP table"
+    return agent if isinstance(agent, Unavailable) else (agent,)
+
+
+def _vip(offers: Offers, step: Step) -> list[Rank]:
+    answer = _vip_agent(offers.facts)
+    if isinstance(answer, Unavailable):
+        return offers.broke("vip", answer)
+    if isinstance(answer, str):
+        return offers.skip("vip", answer)
+    (agent,) = answer
     return offers.one(offers.engine.places.agents.get(agent), agent, "is in the VIP table, but there is no such agent")
 
 
-def _sticky(offers: Offers, step: Step) -> list[Rank]:
-    ruleset, facts, now = offers.engine.ruleset, offers.facts, offers.now
-    profile = ruleset.sticky.get(step.name)
+def _bound_agents(engine: Engine, name: str, facts: Facts, state: State, now: float) -> Answer | Unavailable:
+    ruleset, request = engine.ruleset, facts.request
+    profile = ruleset.sticky.get(name)
     if profile is None:
-        return offers.skip(step.name, "there is no such sticky profile")
-    request = facts.request
+        return "there is no such sticky profile"
     if request.anonymous:
-        return offers.skip(step.name, "the caller is anonymous")
-    if profile.during and not any(ruleset.schedules[name].is_open(now) for name in profile.during):
-        return offers.skip(step.name, f"{' and '.join(profile.during)} closed, and it is used only then")
-    rows = lookups.bindings(facts, step.name, request.dialled.key if profile.scope == "number" else "")
-    if isinstance(rows, Unavailable):
-        return offers.broke(step.name, rows)
+        return "the caller is anonymous"
+    if profile.during and not any(ruleset.schedules[during].is_open(now) for during in profile.during):
+        return f"{' and '.join(profile.during)} closed, and it is used only then"
+    rows = lookups.bindings(facts, name, request.dialled.key if profile.scope == "number" else "")
     if not rows:
-        return offers.skip(step.name, "no binding of this caller")
-    live = sticky.chosen(rows, profile, now, _may_be_bound(offers))
+        return "no binding of this caller"
+    if isinstance(rows, Unavailable):
+        return rows
+    live = sticky.chosen(rows, profile, now, _may_be_bound(ruleset, state))
     if not live:
-        return offers.skip(step.name, _why_none(rows, profile, now))
+        return _why_none(rows, profile, now)
     shared = lookups.is_shared(facts)
     if isinstance(shared, Unavailable):
-        return offers.broke(step.name, shared)
+        return shared
     if shared:
-        return offers.skip(step.name, "the caller's number is marked as shared")
+        return "the caller's number is marked as shared"
+    return tuple([row.agent for row in live])
+
+
+def _sticky(offers: Offers, step: Step) -> list[Rank]:
+    answer = _bound_agents(offers.engine, step.name, offers.facts, offers.state, offers.now)
+    if isinstance(answer, Unavailable):
+        return offers.broke(step.name, answer)
+    if isinstance(answer, str):
+        return offers.skip(step.name, answer)
     agents = offers.engine.places.agents
-    targets = [agents[row.agent] for row in live if offers.can_offer(agents[row.agent], step.skip_busy)]
+    targets = [agents[name] for name in answer if offers.can_offer(agents[name], step.skip_busy)]
     if step.order == "all" and targets:
         return [tuple(targets)]
     return [(target,) for target in targets]
 
 
-def _may_be_bound(offers: Offers) -> Callable[[str], bool]:
+def _may_be_bound(ruleset: Ruleset, state: State) -> Callable[[str], bool]:
     """Who has left, is switched off or is not to be sticky drops out before `keep` chooses."""
-    agents, left = offers.engine.ruleset.agents, offers.state.left
+    agents, left = ruleset.agents, state.left
 
     def offered(name: str) -> bool:
         agent = agents.get(name)

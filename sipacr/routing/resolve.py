@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from sipacr.routing.decide import Engine
 from sipacr.routing.decision import Decision
-from sipacr.routing.facts import Facts, State
-from sipacr.routing.offers import Offers, Rank, Skipped
+from sipacr.routing.facts import Facts, State, Unavailable
+from sipacr.routing.offers import Answer, Offers, Rank, Skipped, asked
 from sipacr.routing.ruleset import RejectWith, Step
 
 _KEPT = 4096  # lists of contacts
@@ -78,8 +78,41 @@ def line_up(engine: Engine, decision: Decision, facts: Facts, state: State, now:
 def contacts(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> Redirection:
     """The whole ordered list for a 302 to the peer that asks, at most its `max_contacts`.
 
-    The same targets give the same `Redirection.contacts` object as long as the engine lives.
+    The same targets give the same `Redirection.contacts` object as long as the engine lives. Where the decision, the
+    peer and the store's answers say all, the whole redirection is remembered.
     """
+    answers = _answers(engine, decision, facts, state, now)
+    if answers is None:
+        return _redirection(engine, decision, facts, state, now)
+    key = (decision, facts.request.peer, answers)
+    known = engine.redirections.get(key)
+    if known is None:
+        known = _redirection(engine, decision, facts, state, now)
+        if len(engine.redirections) >= _KEPT:
+            engine.redirections.clear()
+        engine.redirections[key] = known
+    return known
+
+
+def _answers(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> tuple[Answer, ...] | None:
+    """What the store answers to the steps of a decision, if nothing else tells this call from others."""
+    if decision.asking is None or decision.trace is not None or facts.broken:
+        return None
+    if state.busy or state.left or state.leave or state.down:
+        return None
+    caller = facts.request.caller
+    if caller.text in engine.places.ours or caller.e164 in engine.places.ours:
+        return None
+    answers: tuple[Answer, ...] = ()
+    for step in decision.asking:
+        answer = asked(engine, step, facts, state, now)
+        if isinstance(answer, Unavailable):
+            return None
+        answers += (answer,)
+    return answers
+
+
+def _redirection(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> Redirection:
     offers = Offers(engine, facts, state, now, redirect=True)
     ranks, last, reject = _line_up(offers, decision)
     peer = facts.request.peer

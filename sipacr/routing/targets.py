@@ -49,6 +49,10 @@ class Places:
         for agent in ruleset.agents.values():
             for text in {agent.extension, agent.mobile} - {None}:
                 self._callers.setdefault(str(text), []).append(agent)
+        # Whoever calls with none of these is no target himself, but for what entries of lists name.
+        steps = (step for rule in (*ruleset.rules, *ruleset.outgoing) for step in rule.steps if step.kind == "to")
+        named = {step.name: self.destination(step.name) for step in steps}
+        self.ours = frozenset([*self._callers, *(target.user for target in named.values() if target is not None)])
 
     def destination(self, name: str) -> Target | None:
         """A destination's name or `user@peer`; None if there is no such destination or peer."""
