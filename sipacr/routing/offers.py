@@ -165,12 +165,8 @@ def _group(offers: Offers, step: Step) -> list[Rank]:
     return ranks
 
 
-def asked(engine: Engine, step: Step, facts: Facts, state: State, now: float) -> Answer | Unavailable:
-    """What the store answers to a step `vip` or `sticky`."""
-    return _vip_agent(facts) if step.kind == "vip" else _bound_agents(engine, step.name, facts, state, now)
-
-
-def _vip_agent(facts: Facts) -> Answer | Unavailable:
+def vip_agent(facts: Facts) -> Answer | Unavailable:
+    """What the store answers to a step `vip`."""
     if facts.request.anonymous:
         return "the caller is anonymous"
     agent = lookups.vip(facts)
@@ -180,7 +176,7 @@ def _vip_agent(facts: Facts) -> Answer | Unavailable:
 
 
 def _vip(offers: Offers, step: Step) -> list[Rank]:
-    answer = _vip_agent(offers.facts)
+    answer = vip_agent(offers.facts)
     if isinstance(answer, Unavailable):
         return offers.broke("vip", answer)
     if isinstance(answer, str):
@@ -189,7 +185,8 @@ def _vip(offers: Offers, step: Step) -> list[Rank]:
     return offers.one(offers.engine.places.agents.get(agent), agent, "is in the VIP table, but there is no such agent")
 
 
-def _bound_agents(engine: Engine, name: str, facts: Facts, state: State, now: float) -> Answer | Unavailable:
+def bound_agents(engine: Engine, name: str, facts: Facts, state: State, now: float) -> Answer | Unavailable:
+    """What the store answers to a step `sticky` with this profile."""
     ruleset, request = engine.ruleset, facts.request
     profile = ruleset.sticky.get(name)
     if profile is None:
@@ -215,7 +212,7 @@ def _bound_agents(engine: Engine, name: str, facts: Facts, state: State, now: fl
 
 
 def _sticky(offers: Offers, step: Step) -> list[Rank]:
-    answer = _bound_agents(offers.engine, step.name, offers.facts, offers.state, offers.now)
+    answer = bound_agents(offers.engine, step.name, offers.facts, offers.state, offers.now)
     if isinstance(answer, Unavailable):
         return offers.broke(step.name, answer)
     if isinstance(answer, str):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sipacr.routing.decide import Engine
 from sipacr.routing.decision import Decision
 from sipacr.routing.facts import Facts, State, Unavailable
-from sipacr.routing.offers import Answer, Offers, Rank, Skipped, asked
+from sipacr.routing.offers import Answer, Offers, Rank, Skipped, bound_agents, vip_agent
 from sipacr.routing.ruleset import RejectWith, Step
 
 _KEPT = 4096  # lists of contacts
@@ -105,7 +105,7 @@ def _answers(engine: Engine, decision: Decision, facts: Facts, state: State, now
         return None
     answers: tuple[Answer, ...] = ()
     for step in decision.asking:
-        answer = asked(engine, step, facts, state, now)
+        answer = vip_agent(facts) if step.kind == "vip" else bound_agents(engine, step.name, facts, state, now)
         if isinstance(answer, Unavailable):
             return None
         answers += (answer,)

@@ -326,10 +326,11 @@ def _on_list(names: tuple[str, ...]) -> Test:
         truth: Truth = False
         for name in names:
             entry = lookups.list_entry(call.facts, name, call.now)
-            if isinstance(entry, Unavailable):
-                truth = None
-            elif entry is not None:
+            if entry is None:
+                continue
+            if not isinstance(entry, Unavailable):
                 return True
+            truth = None
         return truth
 
     return test
@@ -340,9 +341,9 @@ def _is_vip(value: bool) -> Test:
         if call.anonymous:
             return not value
         agent = lookups.vip(call.facts)
-        if isinstance(agent, Unavailable):
-            return None
-        return (agent is not None) is value
+        if agent is None:
+            return not value
+        return None if isinstance(agent, Unavailable) else value
 
     return test
 

@@ -19,11 +19,15 @@ from sipacr.store.snapshot import CHANGES, Entries, Snapshot
 log = logging.getLogger("sipacr.store")
 
 # Two statements for all that is known of one customer: to execute one costs as much as to search in four tables, and
-# each column half of a search, found or not.
-_VIP = "SELECT '', agent FROM vips WHERE customer = ?1"
-_VIP_AND_LISTS = """
-    SELECT '', agent, '', NULL FROM vips WHERE customer = ?1
-    UNION ALL SELECT list, target, note, expires FROM list_entries WHERE number = ?1 AND prefix = 0
+# each column half of a search, found or not. The first says of whom the second need not be asked.
+_KNOWN = """COALESCE(
+    (SELECT agent FROM vips WHERE customer = ?1),
+    (SELECT 0 FROM bindings WHERE customer = ?1)
+)"""
+_CALLER = f"SELECT {_KNOWN}"  # a VIP's agent, or 0 if he is no VIP but has bindings, or NULL
+_CALLER_AND_LISTS = f"""
+    SELECT {_KNOWN}, '', '', NULL
+    UNION ALL SELECT target, list, note, expires FROM list_entries WHERE number = ?1 AND prefix = 0
 """
 _SHARED_AND_BINDINGS = """
     SELECT '', '', '', 0, 0, 0, 0, 0, 0, 0, 0 FROM shared_numbers WHERE number = ?1
@@ -45,7 +49,8 @@ _PREFIX = """
 """
 
 _PREPARED = (  # and their parameters
-    (_VIP, 1), (_VIP_AND_LISTS, 1), (_SHARED_AND_BINDINGS, 1), (_ANSWERED, 1), (_EXACT, 2), (_ENTRIES, 0), (_PREFIX, 2),
+    (_CALLER, 1), (_CALLER_AND_LISTS, 1), (_SHARED_AND_BINDINGS, 1), (_ANSWERED, 1),
+    (_EXACT, 2), (_ENTRIES, 0), (_PREFIX, 2),
 )  # fmt: skip
 _FEW = 200  # prefixes of one list; more are not read at once, because each commit of anybody makes them read anew
 _PREFIXES = f"SELECT number, target, note, expires FROM list_entries WHERE list = ? AND prefix = 1 LIMIT {_FEW + 1}"
@@ -81,14 +86,15 @@ class Reader:
 
     def vip(self, customer: str) -> str | None:
         """Name of the agent who is responsible for this VIP, or None if he is none."""
-        for row in self._vip_and_lists(self._newest(), customer):
-            if not row[0]:
-                return str(row[1])
-        return None
+        snapshot = self._newest()
+        rows = snapshot.of_caller if snapshot.caller == customer else self._read_caller(snapshot, customer)
+        agent = rows[0][0]
+        return agent if isinstance(agent, str) else None
 
     def is_shared(self, customer: str) -> bool:
         """Whether the number is marked as shared by many customers."""
-        rows = self._shared_and_bindings(self._newest(), customer)
+        snapshot = self._newest()
+        rows = snapshot.of_customer if snapshot.customer == customer else self._read_customer(snapshot, customer)
         return bool(rows) and not rows[0][0]
 
     def has_answered_call(self, customer: str) -> bool:
@@ -97,9 +103,10 @@ class Reader:
 
     def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
         """All rows of this customer in one profile and scope, live or not."""
-        rows = self._shared_and_bindings(self._newest(), customer)
-        if not rows:
+        snapshot = self._newest()
+        if snapshot.caller == customer and snapshot.of_caller[0][0] is None:
             return ()
+        rows = snapshot.of_customer if snapshot.customer == customer else self._read_customer(snapshot, customer)
         return [
             Binding._make((profile, scope, customer, *row[2:10], bool(row[10])))
             for row in rows
@@ -111,10 +118,12 @@ class Reader:
         _, raw, e164 = number
         text = e164 or raw
         snapshot = self._newest()
-        for row in self._vip_and_lists(snapshot, text):
-            if row[0] == name and (row[3] is None or row[3] > now):
-                return ListEntry(text, row[1], row[2])
-        entries = snapshot.entries or self._entries(snapshot)
+        rows = snapshot.of_caller if snapshot.caller == text else self._read_caller(snapshot, text)
+        if len(rows) > 1:
+            for target, named, note, expires in rows[1:]:
+                if named == name and (expires is None or expires > now):
+                    return ListEntry(text, target, note)
+        entries = snapshot.entries or self._read_entries(snapshot)
         if not entries.any:
             return None
         if raw == text:
@@ -185,26 +194,22 @@ class Reader:
         except sqlite3.Error as error:
             raise self._lose(snapshot, error) from error
 
-    def _vip_and_lists(self, snapshot: Snapshot, customer: str) -> list[Any]:
-        """What the tables of VIPs and lists say of the exact number: ('', agent), (list, target, note, expires)."""
-        if snapshot.caller == customer:
-            return snapshot.of_caller
-        entries = snapshot.entries or self._entries(snapshot)
-        rows = self._rows(snapshot, _VIP_AND_LISTS if entries.any else _VIP, (customer,))
+    def _read_caller(self, snapshot: Snapshot, customer: str) -> list[Any]:
+        """A row of what the customer is, then the entries of his exact number."""
+        entries = snapshot.entries or self._read_entries(snapshot)
+        rows = self._rows(snapshot, _CALLER_AND_LISTS if entries.any else _CALLER, (customer,))
         if snapshot.seen:
             snapshot.caller, snapshot.of_caller = customer, rows
         return rows
 
-    def _shared_and_bindings(self, snapshot: Snapshot, customer: str) -> list[Any]:
+    def _read_customer(self, snapshot: Snapshot, customer: str) -> list[Any]:
         """All bindings of the customer, after a row without a profile if the number is shared."""
-        if snapshot.customer == customer:
-            return snapshot.of_customer
         rows = self._rows(snapshot, _SHARED_AND_BINDINGS, (customer,))
         if snapshot.seen:
             snapshot.customer, snapshot.of_customer = customer, rows
         return rows
 
-    def _entries(self, snapshot: Snapshot) -> Entries:
+    def _read_entries(self, snapshot: Snapshot) -> Entries:
         """Which entries the lists have at all."""
         if not snapshot.seen:  # each statement is a transaction of its own: what one says, the next must not trust
             return Entries(True, True)

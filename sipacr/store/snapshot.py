@@ -109,9 +109,9 @@ class Snapshot:
 
     def forget(self) -> None:
         """Drop what was read from the snapshot."""
-        self.caller: str | None = None  # whose VIP row and list entries were read last
+        self.caller: str | None = None  # who was asked about last
         self.of_caller: list[Any] = []
-        self.customer: str | None = None  # whose bindings were read last
+        self.customer: str | None = None  # whose bindings were asked for last
         self.of_customer: list[Any] = []
         self.entries: Entries | None = None
         self.prefixes: dict[str, dict[str, Any] | None] = {}  # of lists with few of them
