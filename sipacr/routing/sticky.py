@@ -34,7 +34,10 @@ def chosen(
 
     Rows whose agent is not `offered` at all (left, switched off) drop out before `keep`.
     """
-    live = [row for row in rows if is_live(row, profile, now) and offered(row.agent)]
+    if profile.ttl is None:
+        live = [row for row in rows if offered(row.agent)]
+    else:
+        live = [row for row in rows if is_live(row, profile, now) and offered(row.agent)]
     if len(live) < 2:
         return live
     if profile.keep == "first":

@@ -107,11 +107,11 @@ class Reader:
         if snapshot.caller == customer and snapshot.of_caller[0][0] is None:
             return ()
         rows = snapshot.of_customer if snapshot.customer == customer else self._read_customer(snapshot, customer)
-        return [
-            Binding._make((profile, scope, customer, *row[2:10], bool(row[10])))
-            for row in rows
-            if row[0] == profile and row[1] == scope
-        ]
+        found: list[Binding] = []
+        for row in rows:
+            if row[0] == profile and row[1] == scope:
+                found.append(Binding._make((profile, scope, customer, *row[2:10], row[10] == 1)))
+        return found
 
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
         """The live entry of list `name` that holds this number: exact before longest prefix, E.164 before raw."""
