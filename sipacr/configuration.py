@@ -1,8 +1,11 @@
 """One set of files as the router runs it: all of it or nothing, and the copy of the last set that loaded."""
 
+import contextlib
 import logging
+import re
 import shutil
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from sipacr.sip.sources import split_host
 
 log = logging.getLogger("sipacr")
 
+_CALENDAR = re.compile(r"""[^\s"',\[\]{}:]+\.ics\b""")
 GOLDEN = "tests"  # the folder of golden calls, beside the rule files
 
 
@@ -83,6 +87,8 @@ def keep_last_good(configuration: Configuration, folder: Path) -> None:
         for file in sorted(settings.rules.glob("*.yaml")):
             if not file.name.startswith("."):
                 shutil.copyfile(file, new / "rules" / file.name)
+        for file in (*settings.regions, *calendar_files(settings)):
+            _copy_beside(file, settings.path.parent, new)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -91,20 +97,39 @@ def keep_last_good(configuration: Configuration, folder: Path) -> None:
         log.error("the last good rules cannot be kept in %s: %s", folder, error)
 
 
+def _copy_beside(file: Path, root: Path, new: Path) -> None:
+    """Keep a file that the rules name, in the same place of the copy; one from elsewhere stays where it is."""
+    with contextlib.suppress(ValueError):
+        target = new / file.resolve().relative_to(root.resolve())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def calendar_files(settings: Settings) -> list[Path]:
+    """The iCal files that the schedules of the rules name."""
+    named = {word for file in settings.rules.glob("*.yaml") for word in _CALENDAR.findall(file.read_text("utf-8"))}
+    return sorted(path for word in named if (path := settings.path.parent / word).is_file())
+
+
 def load_last_good(path: Path, folder: Path) -> Configuration | None:
-    """The kept copy, its paths (store, certificates) read as if it stood at `path`; None if there is none."""
-    settings, problems = load_settings(folder / "sipacr.yaml", folder=path.parent)
-    if settings is None:
+    """The kept copy of the files at `path`, with the store and the certificates of those; None if there is none."""
+    settings, problems = load_settings(folder / "sipacr.yaml")
+    where, _ = load_settings(folder / "sipacr.yaml", folder=path.parent)
+    if settings is None or where is None:
         for problem in problems:
             log.error("%s", problem)
         return None
-    return load_rest(replace(settings, path=path, rules=folder / "rules"), path, problems)[0]
+    kept = replace(settings, store=where.store, tls=where.tls, rules=folder / "rules")
+    return load_rest(kept, folder / "sipacr.yaml", problems)[0]
 
 
-def resolve_names(settings: Settings) -> dict[str, list[str]]:
-    """Addresses of the host names among the peers' addresses and sources. A name that cannot be resolved is logged:
-    its peer gets no calls from there until a reload finds it."""
+def resolve_names(settings: Settings, known: Mapping[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
+    """Addresses of the host names among the peers' addresses and sources, and what could not be resolved, in words.
+
+    A name that fails keeps the addresses that are `known` of it. Takes as long as the resolver does.
+    """
     found: dict[str, list[str]] = {}
+    failed: list[str] = []
     for peer in settings.directory.peers.values():
         for text in peer.sources or peer.addresses:
             host = split_host(text)[0]
@@ -113,11 +138,14 @@ def resolve_names(settings: Settings) -> dict[str, list[str]]:
             try:
                 answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
             except OSError as error:
-                log.error("peer %s: %s cannot be resolved (%s); give it `sources:`", peer.name, host, error)
-                found[host] = []
+                found[host] = list(known.get(host, []))
+                kept = f"its last addresses stay: {', '.join(found[host])}" if found[host] else "it gets no answer"
+                failed.append(
+                    f"peer {peer.name}: {host} cannot be resolved ({error}); {kept}; `sources:` needs no name"
+                )
                 continue
             found[host] = sorted({str(answer[4][0]) for answer in answers})
-    return found
+    return found, failed
 
 
 def _is_address(host: str) -> bool:

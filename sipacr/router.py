@@ -52,6 +52,11 @@ class Router:
         self._engine = loaded.engine
         self._rendered.clear()
 
+    @property
+    def not_written(self) -> int:
+        """Changes that never reached the store, and tries that failed."""
+        return self._writer.lost + self._writer.failures
+
     def rest(self) -> None:
         """To be called about once a second: lets go of the store's snapshot, so that its log can be emptied."""
         self._reader.release()
@@ -79,7 +84,9 @@ class Router:
             return verdict._replace(keep=True) if changed else verdict
         except Exception as error:  # noqa: BLE001  # told by `loud`; the call goes on
             where = f"{type(error).__name__}: {error}"
-            self.loud.say(where, f"{request.call_id}: deciding failed, the call goes to the fallback", trace=True)
+            self.loud.say(
+                where, f"{_printable(request.call_id)}: deciding failed, the call goes to the fallback", trace=True
+            )
             return self._fallback(facts)
 
     def fallback(self, peer: Peer) -> Verdict:
@@ -108,7 +115,7 @@ class Router:
         if verdict is None:
             lines = b"".join(contact(*each) for each in redirection.contacts)
             if peer.rule_header:
-                lines += header("X-Sipacr-Rule", ", ".join(decision.names) or "fallback")
+                lines += header("X-Sipacr-Rule", ", ".join(decision.names) or _unmatched(decision))
             if redirection.reject is not None:
                 return _rejection(redirection.reject, lines)
             verdict = Verdict(status(302), lines)
@@ -126,9 +133,20 @@ class Router:
             line.removeprefix("Contact: ") for line in verdict.headers.decode().split("\r\n") if "Contact" in line
         ]
         log.info(
-            "%s: %s -> %s from %s by rule %s: %s %s", request.call_id, caller, request.dialled.key, request.peer,
+            "%s: %s -> %s from %s by rule %s: %s %s", _printable(request.call_id), _printable(caller),
+            _printable(request.dialled.key), request.peer,
             ", ".join(decision.names) or "none", verdict.status.decode(), ", ".join(targets),
         )  # fmt: skip
+
+
+def _unmatched(decision: Decision) -> str:
+    """What stands in for the name of a rule where none matched."""
+    return "emergency" if decision.emergency else "outgoing_via" if decision.outgoing else "fallback"
+
+
+def _printable(text: str) -> str:
+    """Text of a far end for the log: nobody out there writes lines of his own."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _rejection(reject: RejectWith, lines: bytes) -> Verdict:

@@ -42,7 +42,8 @@ from sipacr.supervisor import supervise
 
 log = logging.getLogger("sipacr")
 
-MISCONFIGURED, STORE = 2, 3  # exit statuses
+MISCONFIGURED = 2  # exit status
+_RESOLVE, _RESOLVE_AGAIN = 300.0, 30.0  # seconds between two looks at the names of peers
 _HEARTBEAT = 1.0  # seconds
 
 
@@ -68,22 +69,21 @@ def run(path: Path, *, verbose: bool) -> int:
         return MISCONFIGURED
     try:
         tls = _tls(first.settings)
-        Database(first.settings.store).close()
         listening = _open(first.settings.listen)
         control.socket_path(first.settings.store)
-    except StoreError as error:
-        print(f"sipacr: {error}", file=sys.stderr)
-        return STORE
     except (CertificateFault, OSError, ValueError) as error:
         print(f"sipacr: {error}", file=sys.stderr)
         return MISCONFIGURED
+    if broken := _store_problem(first.settings.store):
+        log.critical("%s: running without it, rules that need no store go on", broken)
     secret = os.urandom(16)  # for To tags: a restarted router answers retransmissions alike
     last_good = configuration.last_good_folder(first.settings.store)
     configuration.keep_last_good(first, last_good)
 
     def router(heartbeat: int, restarted: bool) -> None:
-        loaded = _load_again(path, last_good) if restarted else first
-        service = Service(loaded, listening, tls, secret, last_good, heartbeat, verbose=verbose)
+        loaded = _load_again(path, last_good, first) if restarted else first
+        certificates = _tls_again(loaded.settings, tls) if restarted else tls
+        service = Service(path, loaded, listening, certificates, secret, last_good, heartbeat, verbose=verbose)
         uvloop.run(service.serve())
 
     try:
@@ -93,8 +93,8 @@ def run(path: Path, *, verbose: bool) -> int:
             control.socket_path(first.settings.store).unlink()
 
 
-def _load_again(path: Path, last_good: Path) -> Configuration:
-    """After a crash: the files as they are now, or if they are broken the last that were not."""
+def _load_again(path: Path, last_good: Path, first: Configuration) -> Configuration:
+    """After a crash: the files as they are now, or if they are broken the last that were not, or those of the start."""
     loaded, problems = configuration.load(path)
     if loaded is not None:
         return loaded
@@ -103,9 +103,18 @@ def _load_again(path: Path, last_good: Path) -> Configuration:
     log.critical("%s has errors: running with the last good rules in %s", path, last_good)
     kept = configuration.load_last_good(path, last_good)
     if kept is None:
-        log.critical("there are no last good rules either: nothing can run")
-        raise SystemExit(MISCONFIGURED)
+        log.critical("there are no last good rules either: running with those of the start")
+        return first
     return kept
+
+
+def _tls_again(settings: Settings, inherited: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """After a crash: the certificates as they are now, or if they are broken those that the supervisor has."""
+    try:
+        return _tls(settings)
+    except CertificateFault as error:
+        log.critical("%s: running with the certificates of the start", error)
+        return inherited
 
 
 def _open(listen: Listen) -> list[Bound]:
@@ -135,6 +144,7 @@ class Service:
 
     def __init__(
         self,
+        path: Path,
         loaded: Configuration,
         listening: Iterable[Bound],
         tls: ssl.SSLContext | None,
@@ -151,10 +161,12 @@ class Service:
         self._last_good = last_good
         self._heartbeat = heartbeat
         self._verbose = verbose
+        self._path = path
         self._started = time.time()
         self._refused: list[str] = []  # problems of the last reload, if it was refused
         self._udp: list[UdpSocket] = []
         self._streams: list[StreamListener] = []
+        self._addresses: dict[str, list[str]] = {}  # of peers' names, as DNS told last
         self._reloading = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -162,23 +174,30 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._start_stack()
-        await self._take_names(self._loaded.settings)
+        self._take_sources(self._loaded.settings)
         self._start_sockets()
+        self._beat()
+        resolving = self._loop.create_task(self._resolve_for_ever())
         commands = {
             "reload": self._reload,
             "reload-tested": lambda: self._reload(tested=True),
             "status": self._status,
         }
-        server = await control.serve(control.socket_path(self._loaded.settings.store), commands)
+        try:
+            server = await control.serve(control.socket_path(self._loaded.settings.store), commands)
+        except OSError as error:  # calls matter more than commands
+            log.critical("no control socket: %s; `sipacr reload` and `status` do not work", error)
+            server = None
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopped.set)
-        self._beat()
         gc.collect()
         gc.freeze()  # the rules live as long as the process: no collection need look at them
         log.info("sipacr %s answers on %s; rules %s", sipacr.__version__, self._where(), self._loaded.ruleset.version)
         await self._stopped.wait()
-        server.close()
+        if server is not None:
+            server.close()
+        resolving.cancel()
         for listening in self._listeners():
             listening.close()
         self.router.close()
@@ -210,11 +229,25 @@ class Service:
         named = {peer.dialled_from for peer in loaded.settings.directory.peers.values()} - {"request-uri", "to"}
         self.front.read_headers((*loaded.ruleset.headers, *named))
 
-    async def _take_names(self, settings: Settings) -> None:
-        resolved = await self._loop.run_in_executor(None, configuration.resolve_names, settings)
-        self._sources = Sources(settings.directory.peers.values(), resolved)
+    def _take_sources(self, settings: Settings) -> None:
+        self._sources = Sources(settings.directory.peers.values(), self._addresses)
         for sock in self._udp:
             sock.forget_sources()
+
+    async def _resolve(self, settings: Settings) -> list[str]:
+        """Ask DNS for the peers' names; calls go on meanwhile. Returns what failed."""
+        resolving = self._loop.run_in_executor(None, configuration.resolve_names, settings, self._addresses)
+        self._addresses, failed = await resolving
+        self._take_sources(settings)
+        return failed
+
+    async def _resolve_for_ever(self) -> None:
+        """Follow the names of peers: again soon if one failed, else now and then."""
+        while True:
+            failed = await self._resolve(self._loaded.settings)
+            for said in failed:
+                log.error("%s", said)
+            await asyncio.sleep(_RESOLVE_AGAIN if failed else _RESOLVE)
 
     def _find(self, host: str, port: int) -> Peer | None:
         return self._sources.find(host, port)
@@ -227,14 +260,13 @@ class Service:
         """Read all files anew. Errors anywhere, with `tested` also golden calls that fail, leave all as it is."""
         async with self._reloading:
             started = time.monotonic()
-            loaded, problems = await self._loop.run_in_executor(None, configuration.load, self._loaded.settings.path)
+            loaded, problems = await self._loop.run_in_executor(None, configuration.load, self._path)
             texts = [str(problem) for problem in problems]
             tls = self._tls
             if loaded is not None:
                 try:
                     tls = await self._loop.run_in_executor(None, _tls, loaded.settings)
-                    await self._loop.run_in_executor(None, _check_store, loaded.settings.store)
-                except (CertificateFault, StoreError) as error:
+                except CertificateFault as error:
                     texts.append(str(error))
                     loaded = None
             if loaded is not None and tested:
@@ -245,18 +277,21 @@ class Service:
                 self._refused = texts
                 log.error("reload refused, the running rules stay:\n%s", "\n".join(texts))
                 return {"ok": False, "problems": texts, "said": "Refused: the running rules stay."}
-            await self._exchange(loaded, tls)
+            texts += await self._exchange(loaded, tls)
             said = f"Reloaded in {time.monotonic() - started:.2f} s: rules {loaded.ruleset.version}."
             for text in texts:
                 log.warning("%s", text)
             log.info("%s", said)
             return {"ok": True, "problems": texts, "said": said}
 
-    async def _exchange(self, loaded: Configuration, tls: ssl.SSLContext | None) -> None:
-        """Put the new set in place of the old; calls decided before keep what they were told."""
+    async def _exchange(self, loaded: Configuration, tls: ssl.SSLContext | None) -> list[str]:
+        """Put the new set in place of the old, calls decided before keep what they were told; returns warnings."""
+        said = []
         if loaded.settings.listen != self._loaded.settings.listen:
-            log.warning("`listen` has changed: that takes a restart; the rest is reloaded")
-        await self._take_names(loaded.settings)
+            said.append("`listen` has changed: that takes a restart; the rest is reloaded")
+        if broken := await self._loop.run_in_executor(None, _store_problem, loaded.settings.store):
+            said.append(broken)
+        said += await self._resolve(loaded.settings)
         self.router.take(loaded)
         self._take_headers(loaded)
         self._tls = tls
@@ -265,6 +300,7 @@ class Service:
         self._loaded = loaded
         self._refused = []
         await self._loop.run_in_executor(None, configuration.keep_last_good, loaded, self._last_good)
+        return said
 
     async def _status(self) -> control.Answer:
         return {
@@ -274,12 +310,14 @@ class Service:
             "since": datetime.datetime.fromtimestamp(self._started, datetime.UTC).isoformat(timespec="seconds"),
             "listening": self._where(),
             "rules": self._loaded.ruleset.version,
+            "running_on": "last good rules" if self._loaded.settings.path.parent == self._last_good else "the files",
             "refused_reload": self._refused,
             "calls": self.front.counts["invites"],
             "our_faults": self.front.counts["errors"],
             "strangers": sum(listening.strangers for listening in self._listeners()),
             "connections": sum(len(listener.connections) for listener in self._streams),
             "trouble": dict(self.router.loud.counts),
+            "not_written": self.router.not_written,
         }
 
     def _listeners(self) -> list[UdpSocket | StreamListener]:
@@ -300,8 +338,13 @@ class Service:
         self._loop.call_later(_HEARTBEAT, self._beat)
 
 
-def _check_store(path: Path) -> None:
-    Database(path).close()
+def _store_problem(path: Path) -> str | None:
+    """What is wrong with the store, which is made here if there is none. It never keeps calls from being answered."""
+    try:
+        Database(path).close()
+    except StoreError as error:
+        return str(error)
+    return None
 
 
 def _own_addresses(listening: Iterable[Bound], public: str | None) -> Iterable[tuple[str, int]]:

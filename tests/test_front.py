@@ -177,7 +177,21 @@ def test_what_was_dialled(routed: Routed, trunk: Peer, where: str, extra: str, d
         pytest.param(invite(("INVITE sip", " ACK sip"), ("1 INVITE", "1 ACK")), 0, id="ACK behind a space"),
         pytest.param(wire("SIP/2.0 200 OK\n" + INVITE.split("\n", 1)[1]), 0, id="a response to nothing"),
         pytest.param(invite(("Via: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK-1\n", "")), 0, id="no Via: no way back"),
-        pytest.param(invite(("Call-ID: call-1@127.0.0.1\n", "")), 0, id="no Call-ID"),
+        pytest.param(invite(("Call-ID: call-1@127.0.0.1\n", "")), 400, id="no Call-ID"),
+        pytest.param(invite(('From: "Jan" <sip:+48601000111@127.0.0.1:5070>;tag=from-1', "From:")), 400, id="empty From"),
+        pytest.param(b"\r\n\r\n" + invite(), 302, id="CRLF before the request"),
+        pytest.param(b"\r\n" + request("ACK"), 0, id="CRLF before an ACK"),
+        pytest.param(invite(("INVITE sip", "ACK\tsip"), ("1 INVITE", "1 ACK")), 0, id="ACK and a tab"),
+        pytest.param(b"\r\n" + wire("SIP/2.0 200 OK\n" + INVITE.split("\n", 1)[1]), 0, id="CRLF before a response"),
+        pytest.param(wire("sip/2.0 200 OK\n" + INVITE.split("\n", 1)[1]), 0, id="a response in small letters"),
+        pytest.param(invite(("5060 SIP/2.0", "5060 sip/2.0")), 302, id="the version has no case"),
+        pytest.param(invite(("Contact:", "Require: 100rel , timer\nContact:")), 302, id="white space in Require"),
+        pytest.param(invite(("Contact:", "Expires: abc\nRetry-After: x\nX(y): 1\nContact:")), 302, id="malformed, not needed"),
+        pytest.param(invite(("Content-Length: 0\n", "Content-Length: 0\nExpires: abc\n")), 302, id="malformed, not needed, last"),
+        pytest.param(invite(("Contact: <sip:+48601000111@127.0.0.1:5070>", "Contact: <sip:")), 400, id="malformed Contact"),
+        pytest.param(invite(("Contact:", "Route: <<\nContact:")), 400, id="malformed Route"),
+        pytest.param(invite(("Max-Forwards: 70", "Max-Forwards: 4294967296")), 400, id="Max-Forwards beyond 32 bits"),
+        pytest.param(invite(("5060>\nCall", "5060>;tag=\nCall")), 400, id="empty To tag"),
         pytest.param(b"\r\n\r\n", 0, id="keep-alive"),
         pytest.param(b"", 0, id="empty datagram"),
         pytest.param(b"\0" * 200, 0, id="zeros"),
@@ -255,7 +269,7 @@ def test_a_merged_request_is_482_and_its_twin_is_not(routed: Routed, trunk: Peer
     assert code(routed.send(other, trunk)) == 482
     assert code(routed.send(invite(), trunk)) == 302
     assert len(routed.requests) == 2
-    routed.now += 33
+    routed.now += 6  # a trunk that fails over tries the same call on another way
     assert code(routed.send(other, trunk)) == 302
 
 

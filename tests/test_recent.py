@@ -19,6 +19,7 @@ def test_after_its_lifetime_it_is_a_new_request() -> None:
     recent.note(ONE, "a", 100)
     assert not recent.holds(ONE, "a", 100 + LIFETIME)
     assert not recent.note(ONE, "b", 100 + LIFETIME)
+    assert not recent.note(ONE, "c", 105 + LIFETIME)
 
 
 def test_a_full_table_forgets_and_never_mistakes() -> None:

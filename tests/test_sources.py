@@ -65,3 +65,7 @@ def test_find(host: str, port: int, name: str | None) -> None:
 )
 def test_split_host(text: str, expected: tuple[str, int | None]) -> None:
     assert split_host(text) == expected
+
+
+def test_a_name_that_is_not_resolved_yet_is_nobody() -> None:
+    assert Sources([peer("named", "sip.named.example:5060")], {}).find("203.0.113.9", 5060) is None

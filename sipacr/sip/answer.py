@@ -5,7 +5,6 @@ with nothing added but `received`, `rport` (RFC 3581) and our To tag.
 """
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
@@ -111,28 +110,25 @@ def _first_value_end(value: bytes) -> int:
 
 
 def answer(head: Head, verdict: Verdict, to_tag: bytes, host: bytes, port: int) -> Reply:
-    """The whole response to `head`, which came from `host` and `port`. An empty `to_tag` adds none (there is one)."""
-    _, via, from_, to, call_id, cseq, record_route, *_ = head.values
-    if record_route is None and type(via) is bytes:
-        more = b""
-    else:
-        more = _lines(b"Via", head.all(VIA)[1:]) + _lines(b"Record-Route", head.all(RECORD_ROUTE))
-    if not (
-        type(from_) is type(to) is type(call_id) is type(cseq) is bytes
-    ):  # one stands twice: the 400 to it has the first
-        from_, to, call_id, cseq = head.one(FROM), head.one(TO), head.one(CALL_ID), head.one(CSEQ)
-    stamped, answer_port = stamp_via(via if type(via) is bytes else head.one(VIA), host, port)
-    return Reply(compose(verdict, stamped, more, from_, to.rstrip(), to_tag, call_id, cseq), answer_port)
+    """The whole response to `head`, which came from `host` and `port`. An empty `to_tag` adds none (there is one).
+
+    What the request lacks is left out: a 400 tells more than silence.
+    """
+    stamped, answer_port = stamp_via(head.one(VIA), host, port)
+    lines = [b"SIP/2.0 %b\r\nVia:%b\r\n" % (verdict.status, stamped)]
+    lines += [b"Via:%b\r\n" % value for value in head.all(VIA)[1:]]
+    lines += [b"Record-Route:%b\r\n" % value for value in head.all(RECORD_ROUTE)]
+    for name, place in ((b"From", FROM), (b"To", TO), (b"Call-ID", CALL_ID), (b"CSeq", CSEQ)):
+        value = head.one(place)
+        if value.strip():
+            tag = b";tag=" + to_tag if place == TO and to_tag else b""
+            lines.append(b"%b:%b%b\r\n" % (name, value.rstrip(), tag))
+    return Reply(b"".join((*lines, verdict.headers, b"Content-Length: 0\r\n\r\n")), answer_port)
 
 
-def compose(
-    verdict: Verdict, via: bytes, more: bytes, from_: bytes, to: bytes, to_tag: bytes, call_id: bytes, cseq: bytes
-) -> bytes:
-    """A response from header values as they stand behind their colons; `more` are whole lines."""
-    return b"SIP/2.0 %b\r\nVia:%b\r\n%bFrom:%b\r\nTo:%b%b\r\nCall-ID:%b\r\nCSeq:%b\r\n%bContent-Length: 0\r\n\r\n" % (
-        verdict.status, via, more, from_, to, b";tag=" + to_tag if to_tag else b"", call_id, cseq, verdict.headers,
+def compose(verdict: Verdict, via: bytes, from_: bytes, to: bytes, to_tag: bytes, call_id: bytes, cseq: bytes) -> bytes:
+    """The same for a request of the common form, from its values as they stand behind their colons."""
+    form = b"SIP/2.0 %b\r\nVia:%b\r\nFrom:%b\r\nTo:%b;tag=%b\r\nCall-ID:%b\r\nCSeq:%b\r\n%bContent-Length: 0\r\n\r\n"
+    return form % (
+        verdict.status, via, from_, to, to_tag, call_id, cseq, verdict.headers,
     )  # fmt: skip
-
-
-def _lines(name: bytes, values: Sequence[bytes]) -> bytes:
-    return b"".join(b"%b:%b\r\n" % (name, value) for value in values)

@@ -107,7 +107,7 @@ class Front:
         if plain.rport or sent_by_host != host:
             via, answer_port = stamp_via(via, host, port)
         tag = self._tag((same, plain.branch))
-        return Reply(compose(verdict, via, b"", from_, to, tag, call_id, cseq), answer_port)
+        return Reply(compose(verdict, via, from_, to, tag, call_id, cseq), answer_port)
 
     def scan(self, text: bytes) -> Head:
         """Read a head that came on a stream."""
@@ -119,9 +119,8 @@ class Front:
 
     def _loud(self, head: Head) -> None:
         self.counts["errors"] += 1
-        log.exception(
-            "%s: our fault, the request was not understood", head.one(CALL_ID).strip().decode("utf-8", "replace")
-        )
+        call_id = head.one(CALL_ID).strip().decode("utf-8", "replace")
+        log.exception("%r: our fault, the request was not understood", call_id)
 
     def _verdict(self, head: Head, method: bytes, peer: Peer) -> tuple[Verdict, bytes]:
         """What to answer, and the To tag to add (empty if the request has one)."""
@@ -198,5 +197,5 @@ class Front:
 
 
 def _expects_answer(head: Head) -> bool:
-    """Not a response, not an ACK, and with all that an answer is made of."""
-    return head.answerable and head.text[:4] != b"SIP/" and gate.method_of(head) != b"ACK"
+    """Not a response, not an ACK, and with a way back."""
+    return head.answerable and head.text[:4].upper() != b"SIP/" and gate.method_of(head) != b"ACK"

@@ -7,7 +7,7 @@ import re
 
 from sipacr.sip.answer import Verdict, header, status
 from sipacr.sip.message import Message
-from sipacr.sip.scan import Head
+from sipacr.sip.scan import MAX_FORWARDS, TO, Head
 
 ALLOW = b"INVITE, ACK, CANCEL, BYE, OPTIONS"
 SUPPORTED = ("100rel", "timer")  # a final answer at once satisfies both
@@ -15,9 +15,10 @@ OURS = frozenset({b"INVITE", b"ACK", b"CANCEL", b"BYE", b"OPTIONS"})
 KNOWN = OURS | {b"REGISTER", b"PRACK", b"UPDATE", b"INFO", b"MESSAGE", b"SUBSCRIBE", b"NOTIFY", b"REFER", b"PUBLISH"}
 
 ALLOW_LINE = b"Allow: " + ALLOW + b"\r\n"
-_START = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+ ([A-Za-z][A-Za-z0-9+.-]*):[^ ]* SIP/2\.0\r\n")
+_START = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+ ([A-Za-z][A-Za-z0-9+.-]*):[^ ]* (?i:SIP)/2\.0\r\n")
 _SCHEME = re.compile(rb"[^ ]+ +([A-Za-z][A-Za-z0-9+.-]*):[^\r\n]* SIP/2\.0\r\n")
 _VERSION = re.compile(rb"[^\r\n]* SIP/(\d+)\.(\d+)[ \t]*\r\n")
+_EMPTY_TAG = re.compile(rb"(?i);\s*tag\s*(=\s*)?(;|$)")
 _MAX_CSEQ = 2**31 - 1
 _COOKIE = "z9hg4bk"
 _SCHEMES = frozenset({b"sip", b"sips", b"tel"})
@@ -42,8 +43,7 @@ def start_line(head: Head) -> Verdict | None:
 
 def method_of(head: Head) -> bytes:
     """The method as it is written in the start line, also in one that is malformed."""
-    end = head.text.find(b" ")
-    return head.text[:end] if end > 0 else head.text.split(None, 1)[0]
+    return head.text.split(None, 1)[0]
 
 
 def syntax(head: Head, method: bytes, message: Message | None) -> Verdict | None:
@@ -58,8 +58,11 @@ def syntax(head: Head, method: bytes, message: Message | None) -> Verdict | None
         return Verdict(status(400, b"CSeq Method Differs From Request"))
     if len(message.branch) == len(_COOKIE) and message.branch.lower() == _COOKIE:
         return Verdict(status(400, b"Empty Branch"))
-    if message.max_forwards > 255:
+    hops = head.one(MAX_FORWARDS).strip()
+    if hops and not (hops.isdigit() and len(hops) < 10 and int(hops) <= 255):
         return Verdict(status(400, b"Bad Max-Forwards"))
+    if not message.to_tag and _EMPTY_TAG.search(head.one(TO)):
+        return Verdict(status(400, b"Empty To Tag"))
     line = head.text[: head.text.find(b"\r\n")]
     if b"?" in line and b"?" in line.rpartition(b"@")[2]:
         return Verdict(status(400, b"Headers in Request-URI"))  # RFC 3261 19.1.1
@@ -76,7 +79,7 @@ def semantics(method: bytes, message: Message) -> Verdict | None:
         return Verdict(status(481))
     if method not in OURS:
         return Verdict(status(405), ALLOW_LINE)
-    lacking = [tag for tag in message.require if tag.lower() not in SUPPORTED]
+    lacking = [tag for tag in message.require if tag and tag.lower() not in SUPPORTED]
     if lacking and method != b"CANCEL":
         return Verdict(status(420), header("Unsupported", ", ".join(lacking)))
     return None

@@ -11,8 +11,12 @@ _BRACKETED = re.compile(r'^(?:"(?:[^"\\]|\\.)*"|[^"<>])*<([^<>]*)>')
 _ENTITY = re.compile(r'<[^<>]*>|"(?:[^"\\]|\\.)*"|,')
 
 
-# A header that we neither read nor pass on cannot spoil a request (RFC 4475 3.3.7).
-_IRRELEVANT = frozenset({"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate"})
+# What an answer needs; a malformed header of any other kind is ignored (RFC 3261 8.2, RFC 4475 3.3.7).
+_NECESSARY = frozenset({
+    "via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "max-forwards", "content-length", "l", "content-type",
+    "c", "contact", "m", "require", "route", "record-route",
+})  # fmt: skip
+_HARMLESS = b"X: x\r\n\r\n"
 
 
 _CSEQ = re.compile(rb"[ \t]*(\d{1,20})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)[ \t]*")
@@ -22,8 +26,8 @@ class Message:
     """A parsed request. Only `Parser.parse` makes it; nothing in it refers to PJSIP's memory."""
 
     __slots__ = (
-        "branch", "cseq", "cseq_method", "error", "from_host", "from_tag", "from_user", "max_forwards", "require",
-        "scheme", "to_tag", "user",
+        "branch", "cseq", "cseq_method", "error", "from_host", "from_tag", "from_user", "require", "scheme", "to_tag",
+        "user",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,7 +41,6 @@ class Message:
         self.cseq = -1  # -1: malformed
         self.cseq_method = b""
         self.branch = ""
-        self.max_forwards = 70
         self.require: tuple[str, ...] = ()
 
 
@@ -70,29 +73,32 @@ class Parser:
         lib.pj_pool_reset(self._pool)
         parsed = lib.pjsip_parse_rdata(self._buffer, length, self._rdata)
         if not parsed:
-            return None
+            # A fault in the last header costs PJSIP the whole message: look again with a harmless one behind it.
+            return None if data.endswith(b"\r\n" + _HARMLESS) else self._parse_again(head)
         message = Message()
         if info.parse_err.next != self._errors:
             message.error = self._first_error()
             if message.error:
                 return message
         if info.require:
-            message.require = tuple(text(info.require.values[i]) for i in range(info.require.count))
+            message.require = tuple(text(info.require.values[i]).strip() for i in range(info.require.count))
         cseq = _CSEQ.fullmatch(head.one(CSEQ))
         if cseq is not None:
             message.cseq, message.cseq_method = int(cseq[1]), cseq[2]
         from_, to, via = info.from_, info.to, info.via
         if not (from_ and to and via and info.cseq and info.cid):
-            message.error = "message: From, To, Via, CSeq or Call-ID"
+            message.error = "Request: From, To, CSeq or Call-ID Missing"
             return message
         message.scheme, message.user, _ = self._address(parsed.req.uri)
         _, message.from_user, message.from_host = self._address(from_.uri.uri)
         message.from_tag = text(from_.tag)
         message.to_tag = to.tag.slen > 0
         message.branch = text(via.branch_param)
-        if info.max_fwd:
-            message.max_forwards = info.max_fwd.ivalue
         return message
+
+    def _parse_again(self, head: Head) -> Message | None:
+        longer = Head(head.text[:-2] + _HARMLESS, head.values, head.kept_names)
+        return self.parse(longer) if len(longer.text) <= MAX_MESSAGE else None
 
     def accepts(self, head: bytes) -> bool:
         """Whether PJSIP finds no fault in a request's head. Cheaper than `parse`, and nothing can be read after it."""
@@ -108,8 +114,8 @@ class Parser:
         report = self._info.parse_err.next
         while report != self._errors:
             name = text(report.hname)
-            if name not in _IRRELEVANT:
-                return name or "message"
+            if name.lower() in _NECESSARY:
+                return name
             report = report.next
         return None
 

@@ -7,6 +7,7 @@ one takes the place of any other in its slot. A lost entry costs one 482 that is
 from array import array
 
 LIFETIME = 32  # seconds: 64*T1, as long as a retransmission can come
+_ONGOING = 5  # seconds (T4): later, the transaction is over and the same call on another branch is a new try
 
 Same = tuple[bytes, str, int]  # Call-ID, From tag, CSeq number
 
@@ -22,11 +23,11 @@ class Recent:
         self._second = array("i", bytes(4 * slots))
 
     def note(self, request: Same, branch: str, now: int) -> bool:
-        """Note a request; True if the same one came within 32 s on another branch, which makes this one merged."""
+        """Note a request; True if the same one came just before on another branch, which makes this one merged."""
         key = hash(request)
         slot = key & self._mask
-        if self._key[slot] == key and now - self._second[slot] < LIFETIME:
-            return self._branch[slot] != hash(branch)
+        if self._key[slot] == key and now - self._second[slot] < _ONGOING and self._branch[slot] != hash(branch):
+            return True
         self._key[slot] = key
         self._branch[slot] = hash(branch)
         self._second[slot] = now

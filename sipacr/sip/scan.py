@@ -41,7 +41,7 @@ class Head:
         self.text = text  # start line and headers, unfolded, with the empty line
         self.values = values
         self.kept_names = kept_names
-        self.content_length = -1  # -1: no such header
+        self.content_length = -1  # -1: there is none, or none that can be read
         self.body = b""
         self.fault: bytes | None = None  # the reason phrase of the 400, if the message is not whole
 
@@ -67,9 +67,8 @@ class Head:
 
     @property
     def answerable(self) -> bool:
-        """Whether there is enough to put an answer together (RFC 3261 8.2.6.2)."""
-        _, via, from_, to, call_id, cseq, *_ = self.values
-        return bool(via and from_ and to and call_id and cseq)
+        """Whether there is a way back for an answer (RFC 3261 18.2.2)."""
+        return bool(self.values[VIA])
 
 
 class Scanner:
@@ -134,7 +133,7 @@ class Scanner:
         head = Head(text, values, self._kept_names)
         length = values[CONTENT_LENGTH]
         if length is not None:
-            number = (length if type(length) is bytes else head.one(CONTENT_LENGTH)).strip()
+            number = length.strip() if type(length) is bytes else b""
             if number.isdigit() and len(number) <= 9:
                 head.content_length = int(number)
             else:
@@ -152,6 +151,8 @@ def _again(values: list[Value], place: int, value: bytes) -> bytes | None:
 
 def datagram(scanner: Scanner, data: bytes) -> Head:
     """The message in one datagram: what follows Content-Length is cut off, too little is a fault (RFC 3261 18.3)."""
+    if data[:1] == b"\r" or data[:1] == b"\n":
+        data = data.lstrip(b"\r\n")  # RFC 3261 7.5
     end = data.find(b"\r\n\r\n") + 4
     if end == 3:
         lines = data.replace(b"\r\n", b"\n").rstrip(b"\r\n").partition(b"\n\n")[0]

@@ -72,4 +72,8 @@ def _networks(
     if "/" in source:
         return [(ip_network(source, strict=False), None)]
     host, port = split_host(source)
-    return [(ip_network(address), port if with_port else None) for address in resolved.get(host, (host,))]
+    try:
+        addresses: Sequence[str] = (str(ip_address(host)),)
+    except ValueError:  # a name; before DNS has answered it stands for nobody
+        addresses = resolved.get(host, ())
+    return [(ip_network(address), port if with_port else None) for address in addresses]

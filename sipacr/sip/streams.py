@@ -28,9 +28,8 @@ Find = Callable[[str, int], Peer | None]
 class Connection(asyncio.Protocol):
     """One accepted connection of a peer."""
 
-    def __init__(self, listener: "StreamListener", peer: Peer, host: str, port: int) -> None:
+    def __init__(self, listener: "StreamListener", host: str, port: int) -> None:
         self._listener = listener
-        self._peer = peer
         self._host = host.encode()
         self._port = port
         self._buffer = bytearray()
@@ -94,7 +93,11 @@ class Connection(asyncio.Protocol):
         self._searched = 0
         self._stop_clock()
         check_body(head)
-        self._reply(self._listener.front.request(head, self._peer, self._host, self._port))
+        peer = self._listener.find(self._host.decode(), self._port)  # a reload may have changed or removed it
+        if peer is None:
+            self.close()
+            return False
+        self._reply(self._listener.front.request(head, peer, self._host, self._port))
         return True
 
     def _keep_alive(self) -> bool:
@@ -103,7 +106,7 @@ class Connection(asyncio.Protocol):
             del self._buffer[:4]
             self._reply(Reply(b"\r\n", 0))
             return True
-        if len(self._buffer) >= 3 and self._buffer[2:3] != b"\r":
+        if len(self._buffer) >= 4 or bytes(self._buffer[2:3]) not in (b"", b"\r"):
             del self._buffer[:2]
             return True
         return False
@@ -112,10 +115,8 @@ class Connection(asyncio.Protocol):
         """Read a head that is complete; False if the connection cannot go on behind it."""
         head = self._listener.front.scan(text)
         refusal = None
-        if head.fault is None and head.content_length < 0:
-            head.fault = b"No Content-Length"
-        if head.fault is not None:
-            refusal = Verdict(status(400, head.fault))
+        if head.content_length < 0:
+            refusal = Verdict(status(400, head.fault or b"No Content-Length"))
         elif len(text) + head.content_length > MAX_MESSAGE:
             refusal = Verdict(status(513))
         if refusal is None:
@@ -156,7 +157,7 @@ class StreamListener:
         self._tls = tls
         self.connections: set[Connection] = set()
         self.strangers = 0
-        self._find = find
+        self.find = find
         self._sock = sock
         self._pending: set[asyncio.Task[None]] = set()
         loop.add_reader(sock.fileno(), self._acceptable)
@@ -188,7 +189,7 @@ class StreamListener:
                 self.loop.call_later(1.0, self._resume)
                 return
             host, port = address[0], address[1]
-            peer = self._find(host, port)
+            peer = self.find(host, port)
             if peer is None:
                 self.strangers += 1
                 sock.close()
@@ -207,7 +208,7 @@ class StreamListener:
         """Hand an accepted socket to the loop; for TLS the handshake is awaited here."""
         try:
             await self.loop.connect_accepted_socket(
-                lambda: Connection(self, peer, host, port),
+                lambda: Connection(self, host, port),
                 sock,
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self._tls else None,

@@ -24,6 +24,7 @@ BATCH = 32
 _TICK = 0.001  # seconds between two reads while datagrams come in a row; the least that the loop's timers know
 _PATIENCE = 3  # empty reads before the loop is asked to wait again
 _SLOT = 65_536
+_LONGEST = 65_507  # bytes that fit into a UDP datagram over IPv4
 _CONTROL = 64  # bytes: room for one in6_pktinfo with its header
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49  # linux/in.h, linux/in6.h
 _NAME = 28  # bytes of a sockaddr_in6; a sockaddr_in has 16
@@ -131,13 +132,16 @@ class UdpSocket:
 
     def _poll(self) -> None:
         """Read what has come within the last millisecond; when nothing comes any more, wait for the loop again."""
-        count = self._read()
-        self._empty = 0 if count else self._empty + 1
-        if self._empty > _PATIENCE:
-            self._timer = None
-            self._loop.add_reader(self._fd, self._readable)
-        else:
-            self._timer = self._loop.call_later(_TICK if count < BATCH else 0, self._poll)
+        count = 0
+        try:
+            count = self._read()
+        finally:  # whatever happens, somebody goes on reading
+            self._empty = 0 if count else self._empty + 1
+            if self._empty > _PATIENCE:
+                self._timer = None
+                self._loop.add_reader(self._fd, self._readable)
+            else:
+                self._timer = self._loop.call_later(_TICK if count < BATCH else 0, self._poll)
 
     def _read(self) -> int:
         """Read one batch and answer it. One batch a turn of the loop, so that streams and timers get theirs."""
@@ -157,7 +161,9 @@ class UdpSocket:
                 continue
             peer, host, port = source
             reply = receive(data[i][: headers[i].msg_len], peer, host, port)
-            if reply is not None:
+            if reply is not None and len(reply.data) > _LONGEST:
+                self.dropped += 1  # it echoes too much to fit into a datagram
+            elif reply is not None:
                 if reply.port != port:
                     name = name[:2] + reply.port.to_bytes(2, "big") + name[4:]
                 replies.append((reply.data, name, self._called(i) if self._wildcard else b""))

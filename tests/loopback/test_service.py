@@ -219,6 +219,48 @@ def test_broken_files_at_a_restart_are_answered_by_the_last_good_rules(running: 
     assert "last good rules" in running.log.read_text()[pid:]
 
 
+def test_a_broken_calendar_at_a_restart_is_answered_by_the_kept_one(tmp_path: Path) -> None:
+    (tmp_path / "cal").mkdir()
+    calendar = tmp_path / "cal" / "pl.ics"
+    good = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nEND:VCALENDAR\r\n"
+    calendar.write_text(good)
+    rules = RULES.replace("rules:", 'schedules: {always: {daily: "00:00-24:00", closed: [cal/pl.ics]}}\nrules:')
+    running = Running(tmp_path, rules=rules.replace('when: {dialled: "+48221112233"}', "when: {during: always}"))
+    calendar.write_text("garbage")
+    running.kill_router()
+    assert running.contacts() == ["101", "600"]
+    until(lambda: running.status()["running_on"] == "last good rules", "status says so")
+    calendar.write_text(good)
+    assert running.command("reload").returncode == 0
+    assert running.status()["running_on"] == "the files"
+    running.stop()
+
+
+def test_a_store_that_is_broken_from_the_start_keeps_no_call_waiting(tmp_path: Path) -> None:
+    (tmp_path / "sipacr.db").write_bytes(b"this is no database" * 1000)
+    running = Running(tmp_path)
+    assert running.contacts() == ["101", "600"]
+    done = running.command("reload")
+    assert done.returncode == 0
+    assert "is not a database" in done.stderr
+    running.stop()
+
+
+def test_a_name_that_cannot_be_resolved_costs_only_its_own_peer(tmp_path: Path) -> None:
+    running = Running(tmp_path, start=False)
+    text = running.settings.read_text()
+    running.settings.write_text(
+        text.replace("peers:", 'peers:\n  far: {role: trunk, address: "sip.invalid:5060", mode: redirect}')
+    )
+    running.start()
+    assert running.contacts() == ["101", "600"]
+    until(lambda: "sip.invalid cannot be resolved" in running.log.read_text(), "the log says so")
+    done = running.command("reload")
+    assert done.returncode == 0
+    assert "sip.invalid cannot be resolved" in done.stderr
+    running.stop()
+
+
 def test_a_start_by_hand_with_errors_exits_2_and_tells_all_of_them(tmp_path: Path) -> None:
     broken = Running(tmp_path, rules=RULES.replace("fallback: queue", "fallback: qeue"), start=False)
     broken.settings.write_text(broken.settings.read_text().replace("country: PL", "country: PX"))

@@ -15,6 +15,7 @@ from sip_messages import code, header, invite, request
 
 from sipacr.routing.directory import Peer
 from sipacr.sip import streams
+from sipacr.sip.answer import Verdict, status
 from sipacr.sip.certificates import server_context, write_self_signed
 from sipacr.sip.sources import Sources
 from sipacr.sip.streams import StreamListener, open_stream
@@ -150,6 +151,77 @@ def test_requests_on_one_connection_however_they_are_cut(routed: Routed, trunk: 
                 assert header(await read_answer(reader), "Call-ID") == ["call-1@127.0.0.1"]
                 assert header(await read_answer(reader), "Call-ID") == ["call-2@127.0.0.1"]
                 writer.close()
+
+    run(story)
+
+
+def test_a_bad_message_that_is_whole_costs_not_the_connection(routed: Routed, trunk: Peer) -> None:
+    async def story() -> None:
+        async with sockets(routed, trunk) as opened:
+            reader, writer = await asyncio.open_connection("127.0.0.1", opened.tcp_port)
+            writer.write(over("TCP", invite(("Contact:", "From: <sip:a@b>\nContact:"))))
+            writer.write(over("TCP", invite(("Contact:", "No colon\nContact:"))))
+            writer.write(over("TCP", invite(("call-1@", "call-2@"))))
+            assert [code(await read_answer(reader)) for _ in range(3)] == [400, 400, 302]
+            writer.close()
+
+    run(story)
+
+
+def test_noise_before_a_message_has_its_limits(routed: Routed, trunk: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MESSAGE_TIMEOUT", 0.2)
+
+    async def story() -> None:
+        async with sockets(routed, trunk) as opened:
+            for noise in (b"\r\n\rX", b"\r\n\rX" + b"y" * 200_000):
+                reader, writer = await asyncio.open_connection("127.0.0.1", opened.tcp_port)
+                writer.write(noise)
+                try:
+                    assert await asyncio.wait_for(reader.read(), 5) == b""
+                except ConnectionResetError:
+                    pass  # closed with some of it unread
+                writer.close()
+
+    run(story)
+
+
+def test_a_peer_that_is_removed_loses_its_connections(routed: Routed, trunk: Peer) -> None:
+    peers = [trunk]
+
+    async def story() -> None:
+        async with sockets(routed, trunk, find=lambda host, port: peers[0] if peers else None) as opened:
+            reader, writer = await asyncio.open_connection("127.0.0.1", opened.tcp_port)
+            writer.write(over("TCP", invite()))
+            assert code(await read_answer(reader)) == 302
+            peers.clear()
+            writer.write(over("TCP", invite(("call-1@", "call-2@"))))
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+
+    run(story)
+
+
+def test_an_answer_too_large_for_a_datagram_is_dropped_and_the_next_sent(routed: Routed, trunk: Peer) -> None:
+    async def story() -> None:
+        async with sockets(routed, trunk) as opened:
+            with socket.socket(type=socket.SOCK_DGRAM) as sender:
+                sender.bind(("127.0.0.1", 0))
+                sender.setblocking(False)
+                route = "Record-Route: <sip:" + "x" * 64_900 + ";lr>\nContact:"
+                routed.verdict = lambda request: Verdict(status(302), b"X-Long: " + b"x" * 600 + b"\r\n")
+                for number in range(3):  # so quick that the socket is polled
+                    sender.sendto(
+                        invite((";branch=", ";rport;branch="), ("Contact:", route), ("call-1@", f"{number}@")),
+                        ("127.0.0.1", opened.udp_port),
+                    )
+                    sender.sendto(
+                        invite((";branch=", ";rport;branch="), ("call-1@", f"good-{number}@")),
+                        ("127.0.0.1", opened.udp_port),
+                    )
+                for _ in range(3):
+                    data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sender, 65535), 5)
+                    assert header(data, "Call-ID")[0].startswith("good-")
+                assert opened.udp.dropped == 3
 
     run(story)
 
