@@ -1,6 +1,7 @@
 """One set of files as the router runs it: all of it or nothing, and the copy of the last set that loaded."""
 
 import contextlib
+import datetime
 import logging
 import re
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sipacr.control import socket_path
 from sipacr.routing.decide import Engine
 from sipacr.routing.golden import run as run_golden
 from sipacr.routing.regions import PackError, Regions
@@ -17,6 +19,7 @@ from sipacr.rulefile import load_rules
 from sipacr.rulefile.golden import load_golden
 from sipacr.rulefile.problems import Problem
 from sipacr.settings import Settings, load_settings
+from sipacr.sip.certificates import CertificateFault, server_context
 from sipacr.sip.sources import split_host
 
 log = logging.getLogger("sipacr")
@@ -55,6 +58,22 @@ def load_rest(
         return None, problems + [Problem(Position(str(p.path), p.line, 1), p.message) for p in error.problems]
     engine = Engine(ruleset, settings.directory, regions)
     return Configuration(settings, ruleset, engine, tuple(problems)), problems
+
+
+def problems_of_machine(settings: Settings) -> list[Problem]:
+    """What sipacr.yaml names and a start would stumble over: certificates, the place of the control socket."""
+    found = []
+    if settings.tls is not None:
+        files = settings.tls
+        try:
+            server_context(files.certificate, files.key, files.clients, datetime.datetime.now(datetime.UTC))
+        except CertificateFault as error:
+            found.append(str(error))
+    try:
+        socket_path(settings.store)
+    except ValueError as error:
+        found.append(str(error))
+    return [Problem(Position(str(settings.path), 1, 1), message) for message in found]
 
 
 def broken_golden_calls(loaded: Configuration) -> list[str]:

@@ -8,11 +8,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 
 Transport = Literal["udp", "tcp", "tls"]
 
 _T1 = 0.5  # seconds (RFC 3261 17.1.1.1)
 _LONGEST = 65_535
+_USER = "-_.!~*'()&=+$,;?/"  # what may stand unescaped in a user part (RFC 3261 25.1)
+
+
+class NoSuchSource(Exception):
+    """The probe cannot send from the address it was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Probe:
 def run(probe: Probe) -> Iterator[Shown]:
     """Send the INVITE and yield every message, ours too, until a final response was acknowledged or time is over.
 
-    A call that is answered is ended at once. Raises OSError (nothing listens, no such address, TLS refused).
+    A call that is answered is ended at once. Raises OSError (nothing listens, TLS refused), NoSuchSource.
     """
     with contextlib.closing(_connect(probe)) as sock:
         yield from _talk(probe, sock)
@@ -59,7 +65,10 @@ def _connect(probe: Probe) -> socket.socket:
     sock = socket.socket(family, kind)
     try:
         if probe.source:
-            sock.bind((probe.source, 0))
+            try:
+                sock.bind((probe.source, 0))
+            except OSError as error:
+                raise NoSuchSource(f"{probe.source} cannot be our own address: {error.strerror or error}") from error
         sock.settimeout(probe.timeout)
         sock.connect((probe.host, probe.port))
         if probe.transport == "tls":
@@ -133,7 +142,8 @@ class _Call:
         self._tag = secrets.token_hex(4)
         target = f"[{probe.host}]" if ":" in probe.host else probe.host
         scheme = "sips" if probe.transport == "tls" else "sip"
-        self._uri = f"{scheme}:{probe.dialled}@{target}:{probe.port}"
+        self._caller = quote(probe.caller, safe=_USER)
+        self._uri = f"{scheme}:{quote(probe.dialled, safe=_USER)}@{target}:{probe.port}"
         self._scheme = scheme
 
     def request(self, method: str, to: str | None = None, branch: str | None = None) -> str:
@@ -143,13 +153,13 @@ class _Call:
             f"{method} {self._uri} SIP/2.0",
             f"Via: SIP/2.0/{self._probe.transport.upper()} {self._here};rport;branch={branch or self._branch}",
             "Max-Forwards: 70",
-            f"From: <sip:{self._probe.caller}@{self._here}>;tag={self._tag}",
+            f"From: <sip:{self._caller}@{self._here}>;tag={self._tag}",
             f"To: {to or f'<{self._uri}>'}",
             f"Call-ID: {self._call_id}",
             f"CSeq: {2 if method == 'BYE' else 1} {method}",
         ]
         if method == "INVITE":
-            lines += [f"Contact: <{self._scheme}:{self._probe.caller}@{self._here}>", *self._probe.headers]
+            lines += [f"Contact: <{self._scheme}:{self._caller}@{self._here}>", *self._probe.headers]
             lines.append("Content-Type: application/sdp")
         lines.append(f"Content-Length: {len(body)}")
         return "\r\n".join(lines) + "\r\n\r\n" + body

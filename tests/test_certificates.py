@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sipacr.sip.certificates import CertificateFault, server_context, write_self_signed
 
@@ -62,6 +63,23 @@ def test_missing_unreadable_and_wrong_files(pair: tuple[Path, Path], tmp_path: P
     ):
         with pytest.raises(CertificateFault, match=message):
             server_context(*files, NOW)
+
+
+def test_a_key_of_another_kind_belongs_to_another_certificate(pair: tuple[Path, Path]) -> None:
+    other = rsa.generate_private_key(65537, 2048)
+    pem = other.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pair[1].write_bytes(pem)
+    with pytest.raises(CertificateFault, match="does not belong to"):
+        server_context(*pair, None, NOW)
+
+
+@pytest.mark.parametrize("name", ["", "żółć.pl", "a b", "-x", "x/y"])
+def test_what_is_no_name_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="neither a host name"):
+        write_self_signed(tmp_path / "c", tmp_path / "k", [name], 1, NOW)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_encrypted_key_is_named_and_nobody_is_asked_for_a_password(pair: tuple[Path, Path]) -> None:

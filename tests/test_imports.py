@@ -36,7 +36,9 @@ RULES = {
     "sipacr.settings": may("sipacr.routing sipacr.rulefile", "yaml pydantic pydantic_core"),
     "sipacr.sip": may("sipacr.routing sipacr.sip", "pjsua2 cffi cryptography"),
     "sipacr.store": may("sipacr.routing sipacr.store", "sqlite_utils"),
-    "sipacr.configuration": may("sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources"),
+    "sipacr.configuration": may(
+        "sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources sipacr.sip.certificates sipacr.control"
+    ),
     "sipacr.router": may("sipacr.routing sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
     "sipacr.control": may(),
     "sipacr.local": may(),

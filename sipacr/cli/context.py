@@ -56,6 +56,11 @@ class Context:
         """`config`: the file that -c or SIPACR_CONFIG names, if any."""
         self.config = config
 
+    @property
+    def found(self) -> bool:
+        """Whether there are settings at all."""
+        return self.config is not None or any(Path(place).exists() for place in _PLACES)
+
     @cached_property
     def path(self) -> Path:
         """sipacr.yaml. Ends the command with status 2 if there is none."""

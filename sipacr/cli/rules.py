@@ -9,7 +9,7 @@ import click
 
 from sipacr.cli.checks import closest, json_option
 from sipacr.cli.context import MISCONFIGURED, NO, STORE, Context, Misconfigured, warn
-from sipacr.configuration import GOLDEN, load_rest
+from sipacr.configuration import GOLDEN, load_rest, problems_of_machine
 from sipacr.routing.decide import Engine
 from sipacr.routing.explain import as_json as explanation_as_json
 from sipacr.routing.explain import as_text, explain
@@ -39,6 +39,7 @@ def check(context: Context, strict: bool, as_json: bool) -> None:
     engine = loaded.engine if loaded else None
     numbers: list[Written] = []
     if settings is not None:
+        problems += problems_of_machine(settings)
         numbers = written_numbers(settings.rules, settings.directory.plan)
         if engine is not None:
             problems += load_golden(settings.rules / GOLDEN, engine.ruleset, settings.directory)[1]

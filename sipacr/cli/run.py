@@ -12,7 +12,7 @@ import click
 
 from sipacr.cli.context import MISCONFIGURED, NO, Context, Failure
 from sipacr.control import NotRunning, ask, socket_path
-from sipacr.probe import Probe, Shown
+from sipacr.probe import NoSuchSource, Probe, Shown
 from sipacr.probe import run as run_probe
 from sipacr.settings import Settings
 
@@ -124,7 +124,13 @@ def status(context: Context, as_json: bool) -> None:
 @click.option("--to", metavar="HOST:PORT", help="Where the router listens; default: the first such entry of `listen`.")
 @click.option("--source", metavar="ADDRESS", help="Our own address: one of a peer, or there will be no answer.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header to add; may be repeated.")
-@click.option("--timeout", default=4.0, show_default=True, help="Seconds to wait for a final answer.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 600),
+    default=4.0,
+    show_default=True,
+    help="Seconds to wait for a final answer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per message.")
 @click.pass_obj
 def probe(
@@ -147,6 +153,8 @@ def probe(
     if to:
         host, port = split_host(to)
         where = (host, port or (5061 if transport == "tls" else 5060))
+        if not host or (":" in host) != ("[" in to or to.count(":") > 1) or where[1] > 65535:
+            raise click.BadParameter(f"{to!r}: write HOST:PORT, with an IPv6 address in brackets")
     else:
         where = _listening(context.settings, transport)
     request = Probe(caller, dialled, where[0], where[1], transport, source, headers, timeout)  # type: ignore[arg-type]
@@ -155,6 +163,8 @@ def probe(
         for shown in run_probe(request):
             _show(shown, as_json)
             final = final if shown.sent else shown.code
+    except NoSuchSource as error:
+        raise Failure(str(error), NO) from error
     except OSError as error:
         raise Failure(f"{where[0]}:{where[1]} over {transport}: {error}: is the router running?", NO) from error
     if final < 200:
@@ -214,13 +224,12 @@ def certs(
 
 
 def _configured_pair(context: Context, certificate: Path | None, key: Path | None) -> tuple[Path, Path]:
-    try:
-        tls = context.settings.tls
-    except (Failure, click.exceptions.Exit):  # no settings yet: the usual names, here
-        tls = None
+    """Where sipacr.yaml says, else certs/ beside it; without settings certs/ here."""
+    folder = context.path.parent if context.found else Path()
+    tls = context.settings.tls if context.found else None  # with errors in it the command ends here
     return (
-        certificate or (tls.certificate if tls else None) or Path("certs/sipacr.crt"),
-        key or (tls.key if tls else None) or Path("certs/sipacr.key"),
+        certificate or (tls.certificate if tls else None) or folder / "certs" / "sipacr.crt",
+        key or (tls.key if tls else None) or folder / "certs" / "sipacr.key",
     )
 
 

@@ -1,6 +1,7 @@
 """TLS files: a server context from them, or one sentence that says what is wrong with which; and a pair for a trial."""
 
 import datetime
+import re
 import ssl
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+_NAME = re.compile(r"[A-Za-z0-9*_]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
 
 
 class CertificateFault(Exception):
@@ -34,7 +37,7 @@ def server_context(certificate: Path, key: Path, clients: Path | None, now: date
     try:
         context.load_cert_chain(certificate, key, password=lambda: _no_password(key))
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
             raise CertificateFault(f"{key}: this key does not belong to {certificate}") from error
         raise CertificateFault(f"{key}: no private key in PEM form ({error.reason or error})") from error
     if clients is not None:
@@ -68,7 +71,13 @@ def _certificate(path: Path) -> x509.Certificate:
 
 
 def write_self_signed(certificate: Path, key: Path, names: list[str], days: int, now: datetime.datetime) -> None:
-    """Make a self-signed pair for `names` (host names, addresses). Raises OSError; an existing file is not touched."""
+    """Make a self-signed pair for `names` (host names, addresses). An existing file is not touched.
+
+    Raises OSError, and ValueError for what is neither a host name in ASCII nor an address.
+    """
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is neither a host name (ASCII; xn--... for others) nor an address")
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
