@@ -67,8 +67,11 @@ store: {{path: sipacr.db}}
 """
 
 
-def rules_text() -> str:
-    """50 rules of every kind that redirects know; those that nearly all callers reach (VIP, sticky) are the last."""
+def rules_text(masks: int = 0) -> str:
+    """50 rules of every kind that redirects know; those that nearly all callers reach (VIP, sticky) are the last.
+
+    `masks` more rules, each with a mask of its own that no caller fits, stand before those.
+    """
     lines = ["agents:"]
     lines += [f"  agent{number}: {{extension: {number}}}" for number in range(100, 100 + AGENTS)]
     lines += [
@@ -93,6 +96,10 @@ def rules_text() -> str:
         for n in range(10, 44)
     ]
     lines += [
+        f'  - {{name: m{n}, when: {{caller: {{mask: "+4933{n:05}*"}}}}, route: [{{agent: agent{100 + n % AGENTS}}}]}}'
+        for n in range(masks)
+    ]
+    lines += [
         "  - {name: VIP, when: {caller: {vip: true}}, route: [{vip: true}, {to: queue}]}",
         "  - {name: own person, when: {during: always}, route: [{sticky: returning}, {to: queue}]}",
         "fallback: queue",
@@ -100,12 +107,12 @@ def rules_text() -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_configuration(folder: Path, port: int) -> Path:
-    """sipacr.yaml, its rules and its store in `folder`; the path of sipacr.yaml."""
+def write_configuration(folder: Path, port: int, masks: int = 0) -> Path:
+    """sipacr.yaml, its rules (and `masks` more) and its store in `folder`; the path of sipacr.yaml."""
     settings = folder / "sipacr.yaml"
     settings.write_text(SETTINGS.format(port=port, dialled=DIALLED))
     (folder / "rules").mkdir()
-    (folder / "rules" / "rules.yaml").write_text(rules_text())
+    (folder / "rules" / "rules.yaml").write_text(rules_text(masks))
     write_store(folder / "sipacr.db")
     return settings
 

@@ -1,6 +1,6 @@
 """CPU of a redirected call (INVITE, 302, ACK; UDP): sipacr beside Kamailio, in one run, on the same data.
 
-    python benchmarks/redirect.py [--rounds 3] [--seconds 10] [--rates 3000,6000] [--only sipacr] [--memory]
+    python benchmarks/redirect.py [--rounds 3] [--seconds 10] [--rates 3000,6000] [--only sipacr] [--masks 0] [--memory]
 
 All servers run at once, bound to one core; SIPp has the other. Only one is under load at a time, in turns, so that what
 the machine does beside it meets all alike. Loopback only. Exit code 1 if any call failed: the
@@ -37,12 +37,12 @@ def kamailio(name: str, folder: Path) -> Server:
     return Server(name, command, PORTS[name], SERVER_CORE, folder / f"{run.name}.log")
 
 
-def sipacr(folder: Path) -> Server:
+def sipacr(folder: Path, masks: int) -> Server:
     """This checkout's router with the same data in its store."""
     home = folder / "sipacr"
     home.mkdir()
     begin = time.monotonic()
-    settings = data.write_configuration(home, PORTS["sipacr"])
+    settings = data.write_configuration(home, PORTS["sipacr"], masks)
     print(f"sipacr's data made in {time.monotonic() - begin:.0f} s", flush=True)
     command = [sys.executable, "-m", "sipacr", "-c", str(settings), "run"]
     return Server("sipacr", command, PORTS["sipacr"], SERVER_CORE, folder / "sipacr.log")
@@ -119,6 +119,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10, help="of load per measurement")
     parser.add_argument("--rates", type=lambda text: [int(rate) for rate in text.split(",")], default=[3000, 6000])
+    parser.add_argument("--masks", type=int, default=0, help="so many more rules with a mask for sipacr")
     parser.add_argument("--only", choices=["sipacr", "kamailio"], help="measure one of the two")
     parser.add_argument(
         "--memory", action="store_true", help="also sipacr's RSS after 10,000 and 1,000,000 calls (3 min)"
@@ -140,7 +141,7 @@ def main() -> int:
         callers = folder / "callers.csv"
         data.write_callers(callers)
         names = [name for name in PORTS if not arguments.only or name.startswith(arguments.only)]
-        servers = [sipacr(folder) if name == "sipacr" else kamailio(name, folder) for name in names]
+        servers = [sipacr(folder, arguments.masks) if name == "sipacr" else kamailio(name, folder) for name in names]
         try:
             for server in servers:
                 server.start()

@@ -18,7 +18,7 @@ from sipacr.routing.conditions import (
     RegionIs,
 )
 from sipacr.routing.facts import Facts
-from sipacr.routing.truth import Call, Truths
+from sipacr.routing.truth import Call, Memo, Truths
 
 _KEPT = 4096  # situations, of one state of the schedules
 _STATES = 256  # states of the schedules
@@ -31,7 +31,7 @@ class Situation:
 
     __slots__ = ("live", "memo")
 
-    def __init__(self, memo: list[int | None]) -> None:
+    def __init__(self, memo: Memo) -> None:
         self.memo = memo
         self.live: dict[object, int] = {}
 

@@ -45,12 +45,26 @@ ABSENT: Final = Number("", "", None)  # the number of a caller who hides it
 SHARES: Final = 10_000
 
 
+class Sparse(dict[int, int | None]):
+    """A memo for thousands of conditions, of which a call meets a few: it costs what was met, not what there is."""
+
+    def __missing__(self, place: int) -> int:
+        return NOT_YET
+
+    def copy(self) -> "Sparse":
+        return Sparse(self)
+
+
+Memo = list[int | None] | Sparse  # a condition's place -> what was found out
+_DENSE = 256  # conditions up to which a list is copied faster than a dict is filled
+
+
 class Call:
     """One call as conditions see it: its facts, the time, and what was found out so far."""
 
     __slots__ = ("anonymous", "caller", "dialled", "facts", "memo", "now", "request")
 
-    def __init__(self, facts: Facts, now: float, memo: list[int | None]) -> None:
+    def __init__(self, facts: Facts, now: float, memo: Memo) -> None:
         """`now`: unix seconds; `memo`: NOT_YET for each compiled condition."""
         self.facts = facts
         self.request = request = facts.request
@@ -107,9 +121,9 @@ class Truths:
         named = {name for condition in self._places if isinstance(condition, During) for name in condition.names}
         return tuple(schedule for name, schedule in self._schedules.items() if name in named)
 
-    def blank(self) -> list[int | None]:
+    def blank(self) -> Memo:
         """The memo of a call in which nothing is known yet."""
-        return [NOT_YET] * len(self.tests)
+        return [NOT_YET] * len(self.tests) if len(self.tests) <= _DENSE else Sparse()
 
     def value(self, condition: Condition, call: Call) -> Truth:
         """The condition's truth in this call, by the same test and memo as the walk; it must have been compiled."""

@@ -147,6 +147,16 @@ def test_what_a_command_writes_is_seen_by_the_next_call(running: Running) -> Non
     assert running.contacts("+48602000222") == ["102", "600"]
 
 
+def test_a_caller_is_remembered_on_a_list_by_calling(tmp_path: Path) -> None:
+    rules = RULES.replace("rules:", "lists: {white: {known: true}}\nrules:").replace(
+        "route: [{agent: anna}]}", "route: [{agent: anna}], remember: {list: white, on: call}}"
+    )
+    running = Running(tmp_path, rules=rules)
+    assert running.contacts("+48602000333") == ["101", "600"]
+    until(lambda: running.command("list", "show", "white", "+48602000333").returncode == 0, "the caller is on the list")
+    running.stop()
+
+
 def test_reload_takes_a_good_set_and_refuses_a_bad_one_whole(running: Running) -> None:
     running.rules.write_text(RULES.replace("{agent: anna}", "{agent: ivan}"))
     assert running.contacts() == ["101", "600"]
