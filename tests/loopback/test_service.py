@@ -60,6 +60,7 @@ class Running:
         self.log = folder / "log"
         self.calls = 0
         self.process: subprocess.Popen[bytes] | None = None
+        ROUTERS.append(self)
         if start:
             self.start()
 
@@ -118,12 +119,22 @@ class Running:
         os.kill(int(self.status()["pid"]), signal.SIGKILL)
 
 
+ROUTERS: list[Running] = []
+
+
+@pytest.fixture(autouse=True)
+def _none_is_left() -> Iterator[None]:
+    """Stop the routers of a test, also of one that failed."""
+    yield
+    while ROUTERS:
+        router = ROUTERS.pop()
+        if router.process is not None and router.process.poll() is None:
+            router.stop()
+
+
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    router = Running(tmp_path)
-    yield router
-    if router.process is not None and router.process.poll() is None:
-        router.stop()
+def running(tmp_path: Path) -> Running:
+    return Running(tmp_path)
 
 
 def test_it_answers_shows_its_status_and_stops(running: Running) -> None:
