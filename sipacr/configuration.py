@@ -17,6 +17,7 @@ from sipacr.routing.regions import PackError, Regions
 from sipacr.routing.ruleset import Position, Ruleset
 from sipacr.rulefile import load_rules
 from sipacr.rulefile.golden import load_golden
+from sipacr.rulefile.network import is_address
 from sipacr.rulefile.problems import Problem
 from sipacr.settings import Settings, load_settings
 from sipacr.sip.certificates import CertificateFault, server_context
@@ -152,7 +153,7 @@ def resolve_names(settings: Settings, known: Mapping[str, list[str]]) -> tuple[d
     for peer in settings.directory.peers.values():
         for text in peer.sources or peer.addresses:
             host = split_host(text)[0]
-            if "/" in text or host in found or _is_address(host):
+            if "/" in text or host in found or is_address(host):
                 continue
             try:
                 answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
@@ -165,13 +166,3 @@ def resolve_names(settings: Settings, known: Mapping[str, list[str]]) -> tuple[d
                 continue
             found[host] = sorted({str(answer[4][0]) for answer in answers})
     return found, failed
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-            return True
-        except OSError:
-            continue
-    return False

@@ -315,6 +315,7 @@ class Service:
             "calls": self.front.counts["invites"],
             "our_faults": self.front.counts["errors"],
             "strangers": sum(listening.strangers for listening in self._listeners()),
+            "dropped": sum(sock.dropped for sock in self._udp),
             "connections": sum(len(listener.connections) for listener in self._streams),
             "trouble": dict(self.router.loud.counts),
             "not_written": self.router.not_written,
