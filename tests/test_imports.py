@@ -32,6 +32,7 @@ RULES = {
     "sipacr.routing.conditions": may("sipacr.routing", "re2"),
     "sipacr.routing.truth": may("sipacr.routing", "re2"),
     "sipacr.routing.schedules": may("sipacr.routing", "icalendar recurring_ical_events"),
+    "sipacr.calls": may("sipacr.calls sipacr.routing"),
     "sipacr.rulefile": may("sipacr.routing sipacr.rulefile sipacr.settings", "yaml pydantic pydantic_core"),
     "sipacr.settings": may("sipacr.routing sipacr.rulefile", "yaml pydantic pydantic_core"),
     "sipacr.sip": may("sipacr.routing sipacr.sip", "pjsua2 cffi cryptography"),
@@ -112,7 +113,7 @@ def faults(name: str, source: str, known: frozenset[str] = frozenset(MODULES)) -
                 said.append(f"{line}: {part} must not know {module}")
         elif top not in sys.stdlib_module_names and top not in allowed.others:
             said.append(f"{line}: {part} must not import {module}")
-        elif part.startswith("sipacr.routing") and top in IMPURE:
+        elif part.startswith(("sipacr.routing", "sipacr.calls")) and top in IMPURE:
             said.append(f"{line}: {part} is pure and must not import {module}")
         elif module in LOADERS and not inside(name, "sipacr.sip"):
             said.append(f"{line}: only sipacr.sip loads modules by hand ({module})")
@@ -129,6 +130,8 @@ def test_imports_go_one_way(name: str) -> None:
     [
         ("sipacr.routing.decide", "import time"),
         ("sipacr.routing.decide", "from os import path"),
+        ("sipacr.calls.timers", "import time"),
+        ("sipacr.calls.timers", "from sipacr.sip import udp"),
         ("sipacr.routing.decide", "import phonenumbers"),
         ("sipacr.routing.decide", "def f():\n    from sipacr.store import Database"),
         ("sipacr.routing.decide", "from ..store import Database"),
