@@ -33,6 +33,7 @@ from sipacr.rulefile.shape import (
     Many,
     Named,
     PeerName,
+    PositiveDuration,
     Shape,
     TimeZone,
     context_of,
@@ -216,6 +217,7 @@ class PeerShape(Shape):
         Literal["follow", "pass"], PlainValidator(one_of("follow", "pass")), words_schema("follow", "pass")
     ] = "follow"
     dialled_from: HeaderName = Field("request-uri", description="request-uri, to, or a header's name")
+    connect: PositiveDuration = Field(4.0, description="a call to it without any answer so long: it is unreachable")
 
 
 class StoreShape(Shape):
@@ -299,6 +301,7 @@ def _peer(name: str, shape: PeerShape, plan: NumberPlan, extensions: tuple[str, 
         max_contacts=shape.max_contacts,
         on_3xx=shape.on_3xx,
         dialled_from=shape.dialled_from,
+        connect=shape.connect,
     )
 
 

@@ -163,11 +163,14 @@ rules:
     tag: shop
     learn: false
     remember: {list: white}
+    max_ring: 90s
+    connect: 2s
     rules:
       - name: vips
         when: {caller: {vip: true}}
         tag: vip
         learn: true
+        max_ring: 2m
         rules:
           - name: open
             when: {during: office}
@@ -186,6 +189,7 @@ def test_nested_rules_become_leaves_in_the_order_of_the_file(tmp_path: Path) -> 
     assert [leaf.parents for leaf in leaves] == [("shop", "vips"), ("shop",), ()]
     assert [leaf.when for leaf in leaves] == [All((SHOP, VIP, OFFICE)), SHOP, None]
     assert [(leaf.tag, leaf.learn) for leaf in leaves] == [("vip", True), ("shop", False), (None, True)]
+    assert [(leaf.max_ring, leaf.connect) for leaf in leaves] == [(120.0, 2.0), (90.0, 2.0), (180.0, None)]
     assert [leaf.remember for leaf in leaves] == [
         (Remember("black", "answer"), Remember("white", "call")),
         (Remember("white", "call"),),

@@ -249,6 +249,19 @@ def test_next_appends_the_following_rules() -> None:
     assert engine(*rules[:3]).decide(facts(), NOW).end == "fallback", "no later match"
 
 
+def test_times_of_a_chain_are_those_of_its_last_steps() -> None:
+    rules = (
+        route("first", step("agent", "anna"), else_="next", max_ring=30.0, connect=1.0),
+        route("second", QUEUE, else_="next", max_ring=60.0),
+        reject("rest"),
+    )
+    decision = engine(*rules).decide(facts(), NOW)
+    assert (decision.max_ring, decision.connect) == (60.0, None)
+    decision = engine(rules[0], rules[2]).decide(facts(), NOW)
+    assert (decision.max_ring, decision.connect) == (30.0, 1.0)
+    assert engine().decide(facts(), NOW).max_ring == 180.0
+
+
 def test_what_follows_the_last_step() -> None:
     def end(*steps: object, **more: object) -> object:
         return engine(route("r", *steps, **more)).decide(facts(), NOW).end  # type: ignore[arg-type]

@@ -111,6 +111,8 @@ PEERS = [
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, send: E164}", ['4:61: error: "E164" is not one of e164, national, international, as-is; did you mean "e164"?']),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, max_contacts: 0}", ['4:69: error: "0" is not a whole number from 1 to 50']),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, on_3xx: folow}", ['4:63: error: "folow" is not one of follow, pass; did you mean "follow"?']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, connect: 4}", ['4:64: error: "4" has no unit; did you mean "4s"? (ms, s, m, h, d, w)']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, connect: 0s}", ['4:64: error: "0s" is no time at all; leave the key out, or write a longer one']),
     ('pbx: {role: pbx, address: 10.0.0.5, mode: redirect, dialled_from: "a b"}', ['4:69: error: "a b" is no name of a SIP header']),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, dialled_from: to}", []),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, country: ZZ}", ['4:64: error: "ZZ" is not an ISO 3166-1 country code such as PL or DE']),
@@ -221,6 +223,7 @@ peers:
     max_contacts: 3
     on_3xx: pass
     dialled_from: X-Dialled
+    connect: 1500ms
     contact: "a.example:5061"
 destinations: {queue-main: "600@pbx", voicemail: "*98@pbx"}
 outgoing_via: [trunk-a]
@@ -266,6 +269,7 @@ def test_what_it_says(tmp_path: Path) -> None:
             max_contacts=3,
             on_3xx="pass",
             dialled_from="X-Dialled",
+            connect=1.5,
         ),
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sipacr.routing.ruleset import RejectWith, Remember, Rule, Step
+from sipacr.routing.ruleset import MAX_RING, RejectWith, Remember, Rule, Step
 
 Action = Literal["route", "redirect", "relay", "reject"]
 # After the last step. "answer": what the last `to` answered, unless it was unreachable: then the fallback.
@@ -45,6 +45,8 @@ class Decision:
     learn: bool = True
     tag: str | None = None
     remember: tuple[Remember, ...] = ()
+    max_ring: float = MAX_RING  # seconds for all steps together
+    connect: float | None = None  # seconds that a leg may be silent before it is unreachable; None = its peer's
     broken: tuple[str, ...] = ()  # look-ups that could not be made while deciding
     trace: Trace | None = None
     # The steps whose answers from the store, while nobody is busy, away or down, make the contacts of a redirect what
@@ -72,6 +74,7 @@ def compose(rules: Sequence[Rule], outgoing: bool) -> Decision:
         for step in rule.steps:
             (left_out if step.kind == "sticky" and position < keeps else steps).append(step)
     last = rules[-1]
+    trying = next((rule for rule in reversed(rules) if rule.steps), last)
     actions = {rule.action for rule in rules}
     action: Action = "relay" if "relay" in actions else "redirect" if "redirect" in actions else "route"
     if last.action == "reject" and not steps:
@@ -87,6 +90,8 @@ def compose(rules: Sequence[Rule], outgoing: bool) -> Decision:
         learn=all(rule.learn for rule in rules),
         tag=next((rule.tag for rule in reversed(rules) if rule.tag is not None), None),
         remember=tuple(dict.fromkeys(entry for rule in rules for entry in rule.remember)),
+        max_ring=trying.max_ring,
+        connect=trying.connect,
         asking=None if outgoing or any(map(_moves, steps)) else tuple(step for step in steps if step.kind in _ASKING),
     )
 

@@ -31,6 +31,7 @@ class Peer:
     max_contacts: int = 5
     on_3xx: Literal["follow", "pass"] = "follow"
     dialled_from: str = "request-uri"  # or "to", or a header's name
+    connect: float = 4.0  # seconds that a leg to it may be silent (no provisional) before it is unreachable
 
 
 @dataclass(frozen=True, slots=True)

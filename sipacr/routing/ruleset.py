@@ -14,6 +14,8 @@ Order = Literal["in-order", "round-robin", "longest-idle", "random", "all"]
 Event = Literal["out_attempt", "out_failed", "out_answered", "in_answered", "in_call", "conversation"]
 TargetKind = Literal["agent", "mobile", "group", "vip", "sticky", "crm", "list", "to"]
 
+MAX_RING = 180.0  # seconds for all steps of a route, where no rule says else
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -114,8 +116,8 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One leaf: a rule with an action. Parents are dissolved: `when` includes their conditions, tag, learn and
-    remember are inherited, and the order is the pre-order of the file, which is also how `next` goes on."""
+    """One leaf: a rule with an action. Parents are dissolved: `when` includes their conditions, tag, learn, remember,
+    max_ring and connect are inherited, and the order is the pre-order of the file, which is also how `next` goes on."""
 
     name: str
     position: Position
@@ -128,6 +130,8 @@ class Rule:
     tag: str | None = None
     learn: bool = True
     remember: tuple[Remember, ...] = ()
+    max_ring: float = MAX_RING  # seconds for all steps together
+    connect: float | None = None  # seconds that a leg may be silent; None = its peer's
     parents: tuple[str, ...] = ()
 
 

@@ -27,6 +27,7 @@ from sipacr.routing.conditions import (
 from sipacr.routing.directory import Directory
 from sipacr.routing.numbers import NumberPlan
 from sipacr.routing.ruleset import (
+    MAX_RING,
     Agent,
     Group,
     LearnFrom,
@@ -77,6 +78,8 @@ class _Parent:
     tag: str | None = None
     learn: bool = True
     remember: tuple[Remember, ...] = ()
+    max_ring: float = MAX_RING
+    connect: float | None = None
 
 
 @dataclass(slots=True)
@@ -182,6 +185,8 @@ class Builder:
             tag=parent.tag if shape.tag is None else str(shape.tag),
             learn=parent.learn if shape.learn is None else shape.learn,
             remember=remember,
+            max_ring=parent.max_ring if shape.max_ring is None else shape.max_ring,
+            connect=parent.connect if shape.connect is None else shape.connect,
         )
         if shape.rules is not None:
             for child in shape.rules:
@@ -202,6 +207,8 @@ class Builder:
             tag=this.tag,
             learn=this.learn,
             remember=this.remember,
+            max_ring=this.max_ring,
+            connect=this.connect,
             parents=parent.names,
         )
         leaves.append(Leaf(rule, shape, shape.node.get("when", shape.node), context))

@@ -10,7 +10,7 @@ from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.masks import Mask
 from sipacr.rulefile.build import Builder, Leaf
 from sipacr.rulefile.implies import conjuncts, contradiction, filed_under, implied_by_all, questions
-from sipacr.rulefile.models import answer_remembers, dropped_keys
+from sipacr.rulefile.models import lost_after_302
 from sipacr.rulefile.yamltree import Mapping, Node
 from sipacr.rulefile.yamltree import Sequence as Listed
 
@@ -168,13 +168,9 @@ def _redirected(leaf: Leaf, peers: Iterable[Peer]) -> None:
     redirecting = [peer.name for peer in asking if peer.mode == "redirect"]
     if action != "route" or not redirecting:
         return
-    lost = f"is lost when the call is redirected, as calls from {_names(redirecting)} are (mode: redirect)"
-    steps = node["route"]
-    for step in steps if isinstance(steps, Listed) else ():
-        for key in dropped_keys(step):
-            leaf.context.warn(key, f'"{key}" {lost}')
-    for entry in answer_remembers(node):
-        leaf.context.warn(entry, f'"on: answer" {lost}')
+    said = f"is lost when the call is redirected, as calls from {_names(redirecting)} are (mode: redirect)"
+    for lost, what in lost_after_302(node, "route"):
+        leaf.context.warn(lost, f'"{what}" {said}')
 
 
 def _names(names: Sequence[str]) -> str:

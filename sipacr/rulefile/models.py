@@ -1,5 +1,6 @@
 """The shapes of a rule file. What concerns several keys of one mapping is checked here; meaning is `build`'s."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping as Names
 from typing import Annotated, Any, ClassVar
 
@@ -44,7 +45,8 @@ _TARGETS = ("agent", "mobile", "group", "vip", "sticky", "crm", "list", "to")
 _ACTIONS = ("route", "redirect", "relay", "reject", "rules")
 _ELSE = ("fallback", "next", "end")
 # What a 302 leaves to the trunk.
-_DROPPED = ("ring", "total", "stop_on", "from", "headers", "whisper")
+_DROPPED = ("ring", "total", "stop_on", "from", "headers", "whisper")  # of a step
+_LIMITS = ("max_ring", "connect")  # of a rule
 _ORDERLESS = ("agent", "mobile", "list", "to")
 
 
@@ -267,7 +269,7 @@ class StepShape(Shape):
     wanted: ClassVar[str] = "a step such as {agent: anna}"
     elsewhere: ClassVar[Names[str, str]] = {
         "destination": 'did you mean "to"?',
-        "else": '"else" belongs to the rule, beside its route',
+        **{key: f'"{key}" belongs to the rule, beside its route' for key in ("else", *_LIMITS)},
         "when": "a step has no condition; a rule has",
     }
 
@@ -366,6 +368,10 @@ class RuleShape(Shape):
     tag: Line | None = None
     learn: Flag | None = None
     remember: Many[RememberShape] | None = None
+    max_ring: PositiveDuration | None = Field(None, description="for all steps together; default: 180s")
+    connect: PositiveDuration | None = Field(
+        None, description="a leg without any answer so long is unreachable; default: the peer's"
+    )
 
     @classmethod
     def check(cls, node: Mapping, context: Context) -> None:
@@ -377,6 +383,9 @@ class RuleShape(Shape):
             context.error(action, f'a rule does one thing: beside "{actions[0]}" there is no place for "{action}"')
         if "else" in node and actions[0] in ("reject", "rules"):
             context.warn(node.key("else"), f'"else" means nothing beside "{actions[0]}": there is no last step')
+        if actions[0] == "reject":
+            for key, _ in _written(node, _LIMITS):
+                context.warn(key, f'"{key}" means nothing beside "reject": nobody is called')
         if actions[0] == "redirect":
             _check_redirect(node, context)
 
@@ -384,12 +393,8 @@ class RuleShape(Shape):
 def _check_redirect(node: Mapping, context: Context) -> None:
     """After a 302 the trunk does what comes next."""
     said = "is lost after a 302, and this rule demands one; write route, or leave it out"
-    steps = node["redirect"]
-    for step in steps if isinstance(steps, Sequence) else ():
-        for key in dropped_keys(step):
-            context.error(key, f'"{key}" {said}')
-    for entry in answer_remembers(node):
-        context.error(entry, f'"on: answer" {said}')
+    for lost, what in lost_after_302(node, "redirect"):
+        context.error(lost, f'"{what}" {said}')
 
 
 class RuleFileShape(Shape):
@@ -413,13 +418,17 @@ class RuleFileShape(Shape):
     fallback: Many[readers.Place] = Field(default_factory=list, description="destinations in order")
 
 
-def dropped_keys(step: Node) -> list[Text]:
-    """The keys of a step that a redirect leaves to the trunk."""
-    return [key for key in step.names() if key in _DROPPED] if isinstance(step, Mapping) else []
-
-
-def answer_remembers(rule: Mapping) -> list[Node]:
-    """Where a rule remembers on answer."""
+def lost_after_302(rule: Mapping, action: str) -> Iterator[tuple[Node, str]]:
+    """What a rule and the steps under `action` say that a redirect leaves to the trunk: where it stands, and what."""
+    steps = rule.get(action)
+    for step in steps if isinstance(steps, Sequence) else ():
+        yield from _written(step, _DROPPED)
+    yield from _written(rule, _LIMITS)
     entries = rule.get("remember")
-    listed = entries if isinstance(entries, Sequence) else [entries]
-    return [entry["on"] for entry in listed if isinstance(entry, Mapping) and entry.get("on") == "answer"]
+    for entry in entries if isinstance(entries, Sequence) else [entries]:
+        if isinstance(entry, Mapping) and entry.get("on") == "answer":
+            yield entry["on"], "on: answer"
+
+
+def _written(node: Node, keys: tuple[str, ...]) -> list[tuple[Text, str]]:
+    return [(key, str(key)) for key in node.names() if key in keys] if isinstance(node, Mapping) else []
