@@ -9,6 +9,35 @@ from sipacr.routing.numbers import NumberPlan
 Role = Literal["pbx", "trunk"]
 Mode = Literal["relay", "redirect"]
 NumberFormat = Literal["e164", "national", "international", "as-is"]
+Early = Literal["many", "one"]
+CallerIn = Literal["pai", "rpid", "from"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a peer's challenge is answered with (RFC 3261 22)."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """How we register at a peer (RFC 3261 10)."""
+
+    user: str  # of the address of record
+    domain: str  # of the address of record
+    contact: str  # user part of our Contact: calls to the registration bear it in their Request-URI
+    expires: float = 600.0  # seconds that we ask for
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a peer is asked by OPTIONS whether it lives."""
+
+    every: float = 30.0  # seconds
+    down_after: int = 3  # failures in a row
+    up_after: int = 1  # answers in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +61,16 @@ class Peer:
     on_3xx: Literal["follow", "pass"] = "follow"
     dialled_from: str = "request-uri"  # or "to", or a header's name
     connect: float = 4.0  # seconds that a leg to it may be silent (no provisional) before it is unreachable
+    early: Early = "many"  # early dialogs of one call towards it: one To tag for each leg that rings, or a single one
+    outbound_proxy: str | None = None  # "host:port" or "host": the first Route, and where requests to it are sent
+    max_calls: int | None = None  # at once, in both directions
+    session_expires: float = 1800.0  # seconds that we ask for (RFC 4028); 0: no session timer of ours
+    max_call: float = 14_400.0  # seconds from the answer to the hanging up by us
+    health: Health | None = None  # None: it is not asked
+    auth: Credentials | None = None
+    register: Registration | None = None
+    identity: CallerIn = "from"  # what tells it who calls, and who was reached
+    symmetric: bool = False  # responses go to where a request came from, whatever its Via says (RFC 3581)
 
 
 @dataclass(frozen=True, slots=True)
