@@ -102,12 +102,13 @@ def keep_last_good(configuration: Configuration, folder: Path) -> None:
     try:
         for leftover in (new, old):
             shutil.rmtree(leftover, ignore_errors=True)
-        (new / "rules").mkdir(parents=True)
+        new.mkdir(0o700, parents=True)  # there may be passwords
+        (new / "rules").mkdir()
         shutil.copyfile(settings.path, new / "sipacr.yaml")
         for file in sorted(settings.rules.glob("*.yaml")):
             if not file.name.startswith("."):
                 shutil.copyfile(file, new / "rules" / file.name)
-        for file in (*settings.regions, *calendar_files(settings)):
+        for file in (*settings.regions, *settings.passwords, *calendar_files(settings)):
             _copy_beside(file, settings.path.parent, new)
         if folder.exists():
             folder.rename(old)

@@ -5,45 +5,39 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
 
-from sipacr.routing.directory import Directory, Mode, NumberFormat, Peer, Role
+from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.masks import Mask
 from sipacr.routing.numbers import NumberPlan, clean
 from sipacr.rulefile.network import (
     DestinationKey,
     DestinationText,
-    Endpoint,
-    HeaderName,
     Host,
     ListenAddress,
     PeerKey,
-    Source,
     is_address,
     split_port,
 )
+from sipacr.rulefile.peers import Country, PeerShape
 from sipacr.rulefile.problems import Problem, has_errors, in_file_order, without_echoes
 from sipacr.rulefile.shape import (
     Context,
-    Flag,
+    Duration,
     LackingError,
     Line,
     Many,
     Named,
     PeerName,
-    PositiveDuration,
     Shape,
     TimeZone,
     context_of,
     map_only,
-    one_of,
     read_line,
     read_text,
     validate,
-    whole,
-    words_schema,
 )
 from sipacr.rulefile.yamltree import Mapping, Node, Text, Tree, read_file
 
@@ -63,6 +57,7 @@ class TlsFiles:
     certificate: Path
     key: Path
     clients: Path | None = None  # if given, clients' certificates are demanded and checked against it
+    ca: Path | None = None  # who signs the peers' certificates; None: those whom this machine trusts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +71,8 @@ class Settings:
     regions: tuple[Path, ...]  # further packs of prefixes
     store: Path
     rules: Path  # a folder
+    passwords: tuple[Path, ...] = ()  # the files that hold some
+    drain: float = 60.0  # seconds that relayed calls get to end when the router stops
 
 
 def load_settings(path: Path, folder: Path | None = None) -> tuple[Settings | None, list[Problem]]:
@@ -108,11 +105,6 @@ def _read(tree: Tree, context: Context, path: Path) -> Settings | None:
     return None if shape is None or has_errors(context.problems) else _build(shape, context, path)
 
 
-def read_country(node: Node) -> NumberPlan:
-    """The numbering plan of an ISO 3166-1 country."""
-    return NumberPlan.of(read_text(node, "a country such as PL"))
-
-
 def read_extensions(node: Node) -> str:
     """A mask of internal numbers, which are compared as they are dialled."""
     text = read_line(node)
@@ -142,9 +134,6 @@ def read_existing_file(node: Node, info: ValidationInfo) -> Path:
 
 _TEXT = WithJsonSchema({"type": "string"})
 _NUMBER = WithJsonSchema({"type": ["string", "integer"]})
-Country = Annotated[
-    NumberPlan, PlainValidator(read_country), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2}$"})
-]
 FilePath = Annotated[Path, PlainValidator(read_path), _TEXT]
 ExistingFile = Annotated[Path, PlainValidator(read_existing_file), _TEXT]
 
@@ -171,6 +160,9 @@ class TlsShape(Shape):
     certificate: FilePath
     key: FilePath
     clients: FilePath | None = Field(None, description="if given, clients' certificates are demanded and checked")
+    ca: FilePath | None = Field(
+        None, description="who signs the certificates of peers that we call; default: those whom this machine trusts"
+    )
 
 
 class NumbersShape(Shape):
@@ -186,38 +178,6 @@ class NumbersShape(Shape):
     emergency: Many[Annotated[str, PlainValidator(read_emergency), _NUMBER]] = Field(
         default_factory=list, description="as dialled"
     )
-
-
-class PeerShape(Shape):
-    called: ClassVar[str] = "a peer"
-    wanted: ClassVar[str] = "a mapping with role, address and mode"
-
-    role: Annotated[Role, PlainValidator(one_of("pbx", "trunk")), words_schema("pbx", "trunk")]
-    address: Many[Endpoint] = Field(description="host[:port], or a list in order")
-    mode: Annotated[Mode, PlainValidator(one_of("relay", "redirect")), words_schema("relay", "redirect")]
-    sources: Many[Source] = Field(
-        default_factory=list, description="addresses and networks; default: the hosts of `address`"
-    )
-    transport: Annotated[
-        Literal["udp", "tcp", "tls"], PlainValidator(one_of("udp", "tcp", "tls")), words_schema("udp", "tcp", "tls")
-    ] = "udp"
-    contact: Endpoint | None = Field(None, description="as trunks see it; default: the first address")
-    country: Country | None = Field(None, description="how its numbers are read; default: numbers.country")
-    trusted: Flag = Field(False, description="its P-Asserted-Identity counts")
-    rule_header: Flag | None = Field(None, description="X-Sipacr-Rule goes to it; default: to a pbx")
-    send: Annotated[
-        NumberFormat,
-        PlainValidator(one_of("e164", "national", "international", "as-is")),
-        words_schema("e164", "national", "international", "as-is"),
-    ] = "e164"
-    max_contacts: Annotated[
-        int, PlainValidator(whole(1, 50, "a whole number")), WithJsonSchema({"type": "integer", "minimum": 1})
-    ] = 5
-    on_3xx: Annotated[
-        Literal["follow", "pass"], PlainValidator(one_of("follow", "pass")), words_schema("follow", "pass")
-    ] = "follow"
-    dialled_from: HeaderName = Field("request-uri", description="request-uri, to, or a header's name")
-    connect: PositiveDuration = Field(4.0, description="a call to it without any answer so long: it is unreachable")
 
 
 class StoreShape(Shape):
@@ -245,6 +205,7 @@ class SettingsShape(Shape):
     regions: Many[ExistingFile] = Field(default_factory=list, description="further packs of prefixes")
     store: StoreShape | None = None
     rules: FilePath | None = Field(None, description="the folder of the rule files; default: rules")
+    drain: Duration = Field(60.0, description="relayed calls get so long to end when the router is stopped")
 
     @classmethod
     def check(cls, node: Mapping, context: Context) -> None:
@@ -261,7 +222,7 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
     """The settings; reports what is wrong between the parts."""
     extensions = tuple(shape.numbers.extensions)
     plan = NumberPlan.of(shape.numbers.country.country, extensions)
-    peers = {str(name): _peer(str(name), peer, plan, extensions) for name, peer in shape.peers.items()}
+    peers = {str(name): peer.peer(str(name), plan, extensions) for name, peer in shape.peers.items()}
     directory = Directory(
         peers=peers,
         plan=plan,
@@ -277,31 +238,15 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
     return Settings(
         path=path,
         listen=_listen(shape.listen, context),
-        tls=None if tls is None else TlsFiles(tls.certificate, tls.key, tls.clients),
+        tls=None if tls is None else TlsFiles(tls.certificate, tls.key, tls.clients, tls.ca),
         directory=directory,
         regions=tuple(shape.regions),
         store=shape.store.path if shape.store else context.folder / "sipacr.db",
         rules=shape.rules or context.folder / "rules",
-    )
-
-
-def _peer(name: str, shape: PeerShape, plan: NumberPlan, extensions: tuple[str, ...]) -> Peer:
-    return Peer(
-        name=name,
-        role=shape.role,
-        mode=shape.mode,
-        addresses=tuple(shape.address),
-        plan=NumberPlan.of(shape.country.country, extensions) if shape.country else plan,
-        sources=tuple(shape.sources),
-        transport=shape.transport,
-        contact=shape.contact,
-        trusted=shape.trusted,
-        rule_header=shape.role == "pbx" if shape.rule_header is None else shape.rule_header,
-        send=shape.send,
-        max_contacts=shape.max_contacts,
-        on_3xx=shape.on_3xx,
-        dialled_from=shape.dialled_from,
-        connect=shape.connect,
+        passwords=tuple(
+            peer.auth.password_file[0] for peer in shape.peers.values() if peer.auth and peer.auth.password_file
+        ),
+        drain=shape.drain,
     )
 
 

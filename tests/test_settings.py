@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rulefiles import SETTINGS, load
 
-from sipacr.routing.directory import Destination, Peer
+from sipacr.routing.directory import Credentials, Destination, Health, Peer, Registration
 from sipacr.routing.numbers import NumberPlan
 from sipacr.settings import Listen, Settings, TlsFiles, load_settings
 
@@ -51,7 +51,7 @@ TOP = [
     ("tls: {}", ['2:1: error: "tls" is empty']),
     ("tls: {certificate: a, key: b, client: c}", ['2:31: error: unknown key "client" in "tls"; did you mean "clients"?']),
     ("tls: {certificate: a, key: b}", []),
-    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules']),
+    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules, drain']),
     ("agents: {a: {extension: 1}}", ['2:1: error: unknown key "agents" in sipacr.yaml; "agents" belongs in a file of the rules folder']),
     ("regions: packs/x.csv", ["2:10: error: there is no file packs/x.csv"]),
     ("store: {path: x.db}", []),
@@ -115,6 +115,22 @@ PEERS = [
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, connect: 0s}", ['4:64: error: "0s" is no time at all; leave the key out, or write a longer one']),
     ('pbx: {role: pbx, address: 10.0.0.5, mode: redirect, dialled_from: "a b"}', ['4:69: error: "a b" is no name of a SIP header']),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, dialled_from: to}", []),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, early: first}", ['4:62: error: "first" is not one of many, one']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, outbound_proxy: sip:a}", ['4:71: error: "sip:a" is a URI; write the host alone, with its port: 10.0.0.5:5060']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, max_calls: 0}", ['4:66: error: "0" is not a number of calls from 1 to 100000']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, session_expires: 30s}", ['4:72: error: "30s" is too short: RFC 4028 knows no session under 90s; off means none']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, max_call: 0s}", ['4:65: error: "0s" is no time at all; leave the key out, or write a longer one']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, health: on}", ['4:63: error: off, or a mapping with every, down_after and up_after is expected here, not "on"']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, health: {evry: 30s}}", ['4:64: error: unknown key "evry" in "health"; did you mean "every"?']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, health: {down_after: 0}}", ['4:76: error: "0" is not a whole number from 1 to 100']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, auth: {user: a}}", ['4:55: error: "auth" needs either password or password_file']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, auth: {user: a, password: b, password_file: c}}", ['4:55: error: "auth" needs either password or password_file']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, auth: {user: a, password_file: none}}", ['4:86: error: there is no file none (paths begin at the folder of sipacr.yaml)']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, register: {}}", ['4:55: error: "register" is empty']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, register: {user: a@b}}", ['4:72: error: "a@b" is no user part: it has neither a space nor one of @ < > "']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, register: {user: a, expires: 10s}}", ['4:84: error: "10s" is not from 60s to 24h']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, identity: ppi}", ['4:65: error: "ppi" is not one of pai, rpid, from; did you mean "pai"?']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, symmetric: 1}", ['4:66: error: "1" is neither true nor false; did you mean "true"?']),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, country: ZZ}", ['4:64: error: "ZZ" is not an ISO 3166-1 country code such as PL or DE']),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, trustd: true}", ['4:55: error: unknown key "trustd" in a peer; did you mean "trusted"?']),
     ("pbx: {role: pbx, address: 198.51.100.1, mode: redirect}", ['5:35: warning: "pbx" claims the source 198.51.100.1 too; as it comes first, its packets are taken for "pbx"; to tell them apart give both a source with a port']),
@@ -202,7 +218,7 @@ listen:
   udp: ["0.0.0.0:5060", "[::]"]
   tls: ["0.0.0.0"]
   public: 203.0.113.10
-tls: {certificate: certs/a.crt, key: /etc/a.key, clients: certs/ca.pem}
+tls: {certificate: certs/a.crt, key: /etc/a.key, clients: certs/ca.pem, ca: certs/trunks.pem}
 numbers:
   country: PL
   timezone: Europe/Warsaw
@@ -224,11 +240,21 @@ peers:
     on_3xx: pass
     dialled_from: X-Dialled
     connect: 1500ms
+    early: one
+    outbound_proxy: "proxy.carrier-a.example:5080"
+    max_calls: 30
+    session_expires: off
+    max_call: 2h
+    health: {every: 1m, up_after: 2}
+    auth: {user: 48221112233, password_file: password}
+    register: {user: 48221112233, domain: carrier-a.example, contact: main, expires: 5m}
+    symmetric: true
     contact: "a.example:5061"
 destinations: {queue-main: "600@pbx", voicemail: "*98@pbx"}
 outgoing_via: [trunk-a]
 store: {path: data/x.db}
 rules: /srv/rules
+drain: 2m
 """
 
 
@@ -242,10 +268,12 @@ def read(folder: Path, text: str) -> Settings:
 
 
 def test_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret # 1\nnot this\n")
     settings = read(tmp_path, EXAMPLE)
     assert settings.path == tmp_path / "sipacr.yaml"
     assert settings.listen == Listen((("0.0.0.0", 5060), ("::", 5060)), (), (("0.0.0.0", 5061),), "203.0.113.10")
-    assert settings.tls == TlsFiles(tmp_path / "certs/a.crt", Path("/etc/a.key"), tmp_path / "certs/ca.pem")
+    assert settings.tls == TlsFiles(tmp_path / "certs/a.crt", Path("/etc/a.key"), tmp_path / "certs/ca.pem", tmp_path / "certs/trunks.pem")
+    assert (settings.drain, settings.passwords) == (120.0, (tmp_path / "password",))
     assert (settings.store, settings.rules, settings.regions) == (tmp_path / "data/x.db", Path("/srv/rules"), ())
     directory = settings.directory
     assert (directory.plan, directory.timezone) == (PL, "Europe/Warsaw")
@@ -270,6 +298,16 @@ def test_what_it_says(tmp_path: Path) -> None:
             on_3xx="pass",
             dialled_from="X-Dialled",
             connect=1.5,
+            early="one",
+            outbound_proxy="proxy.carrier-a.example:5080",
+            max_calls=30,
+            session_expires=0.0,
+            max_call=7200.0,
+            health=Health(60.0, 3, 2),
+            auth=Credentials("48221112233", "s3cret # 1"),
+            register=Registration("48221112233", "carrier-a.example", "main", 300.0),
+            identity="pai",
+            symmetric=True,
         ),
     }
 
@@ -279,11 +317,29 @@ def test_defaults(tmp_path: Path) -> None:
     assert (settings.store, settings.rules, settings.tls) == (tmp_path / "sipacr.db", tmp_path / "rules", None)
 
 
+def test_what_relaying_takes_for_granted(tmp_path: Path) -> None:
+    peer = "  pbx: {role: pbx, address: [sip.a.example, 10.0.0.5], mode: redirect, %s}"
+    short = peer % "trusted: true, identity: rpid, health: {}, session_expires: 0s, register: {user: 7}"
+    one = read(tmp_path, instead(4, short)).directory.peers["pbx"]
+    assert (one.identity, one.health, one.session_expires) == ("rpid", Health(), 0.0)
+    assert one.register == Registration("7", "sip.a.example", "7", 600.0)
+    other = read(tmp_path, instead(4, peer % "health: off")).directory.peers["pbx"]
+    assert (other.identity, other.health, other.session_expires, other.max_call) == ("from", None, 1800.0, 14_400.0)
+
+
+def test_a_password_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret # 1")
+    assert "s3cret" not in repr(read(tmp_path, EXAMPLE))
+
+
 def test_a_kept_copy_is_read_as_if_it_lay_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret # 1")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/password").write_text("other")
     read(tmp_path, EXAMPLE)
-    settings, _ = load_settings(tmp_path / "sipacr.yaml", folder=Path("/etc/sipacr"))
+    settings, _ = load_settings(tmp_path / "sipacr.yaml", folder=tmp_path / "etc")
     assert settings is not None
-    assert settings.store == Path("/etc/sipacr/data/x.db")
+    assert settings.store == tmp_path / "etc/data/x.db"
 
 
 def test_regions_are_files(tmp_path: Path) -> None:

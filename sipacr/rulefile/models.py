@@ -29,6 +29,7 @@ from sipacr.rulefile.shape import (
     Listed,
     Many,
     Named,
+    OrSchema,
     PeerName,
     PositiveDuration,
     Shape,
@@ -50,18 +51,8 @@ _LIMITS = ("max_ring", "connect")  # of a rule
 _ORDERLESS = ("agent", "mobile", "list", "to")
 
 
-class _OrSchema:
-    """JSON Schema of a value that may be written in a shorter way too."""
-
-    def __init__(self, shorter: dict[str, Any]) -> None:
-        self.shorter = shorter
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [self.shorter, handler(schema)]}
-
-
 _NUMBER: dict[str, Any] = {"type": ["string", "number"]}
-_NUMBERS = _OrSchema({"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER}]})
+_NUMBERS = OrSchema({"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER}]})
 
 
 class AgentShape(Shape):
@@ -315,7 +306,7 @@ class RejectShape(Shape):
 Reject = Annotated[
     RejectShape,
     BeforeValidator(shorthand("code")),
-    _OrSchema({"type": "integer", "minimum": 400, "maximum": 699}),
+    OrSchema({"type": "integer", "minimum": 400, "maximum": 699}),
 ]
 
 
@@ -337,7 +328,7 @@ def _read_else(node: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return handler(node)
 
 
-Else = Annotated[ElseShape, WrapValidator(_read_else), _OrSchema({"enum": list(_ELSE)})]
+Else = Annotated[ElseShape, WrapValidator(_read_else), OrSchema({"enum": list(_ELSE)})]
 
 
 class RememberShape(Shape):

@@ -126,6 +126,14 @@ def _network_hint(text: str) -> str:
         return f'"{text}" is no network; write it like 198.51.100.0/24 or 2001:db8:1::/64'
 
 
+def read_uri_user(node: Node) -> str:
+    """The user part of a SIP URI."""
+    text = read_line(node)
+    if _NO_USER.search(text):
+        raise ValueError(f'"{text}" is no user part: it has neither a space nor one of @ < > "')
+    return str(text)
+
+
 def read_header_name(node: Node) -> str:
     """A SIP header's name as it was written."""
     text = read_line(node)
@@ -171,6 +179,7 @@ Endpoint = Annotated[str, PlainValidator(read_endpoint), _STRING]
 Host = Annotated[str, PlainValidator(read_host), _STRING]
 ListenAddress = Annotated[tuple[str, int | None], PlainValidator(read_listen), _STRING]
 Source = Annotated[str, PlainValidator(read_source), _STRING]
+UriUser = Annotated[str, PlainValidator(read_uri_user), WithJsonSchema({"type": ["string", "integer"]})]
 HeaderName = Annotated[str, PlainValidator(read_header_name), _STRING]
 DestinationText = Annotated[
     Destination, PlainValidator(read_destination), WithJsonSchema({"type": "string", "pattern": "^.+@.+$"})

@@ -223,9 +223,9 @@ PeerName = Annotated[Text, PlainValidator(refers("peer")), WithJsonSchema(dict(_
 AnyText = Annotated[Text, PlainValidator(read_text), WithJsonSchema(dict(_SCALAR))]
 Flag = Annotated[bool, PlainValidator(read_flag), WithJsonSchema({"type": "boolean"})]
 TimeZone = Annotated[str, PlainValidator(read_timezone), WithJsonSchema({"type": "string"})]
-_DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"})
-Duration = Annotated[float, PlainValidator(read_duration), _DURATION_SCHEMA]
-PositiveDuration = Annotated[float, PlainValidator(read_positive_duration), _DURATION_SCHEMA]
+DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"})
+Duration = Annotated[float, PlainValidator(read_duration), DURATION_SCHEMA]
+PositiveDuration = Annotated[float, PlainValidator(read_positive_duration), DURATION_SCHEMA]
 
 
 def _as_list(node: Any) -> Any:
@@ -269,6 +269,16 @@ class _OneOrMany:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         listed = handler(schema)
         return {"anyOf": [listed["items"], {**listed, "minItems": 1}]}
+
+
+class OrSchema:
+    """JSON Schema of a value that may be written in a shorter way too."""
+
+    def __init__(self, shorter: dict[str, Any]) -> None:
+        self.shorter = shorter
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [self.shorter, handler(schema)]}
 
 
 Many = Annotated[list[T], BeforeValidator(_as_list), _OneOrMany()]
