@@ -4,20 +4,23 @@ Synchronous: messages, time and failures come in by calls, what is to be sent go
 called from `response`, from `failed` and from timers, never from within `send`, `cancel` or `respond`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from sipacr.calls.message import Headers, Message, parameters, split, tag
+from sipacr.calls.message import Headers, Message, split, tag
 from sipacr.calls.network import Flow, Network
 from sipacr.calls.repeating import PATIENCE, Clock, Fading, Repeating
 from sipacr.calls.timers import T2, T4, Timers
-
-COOKIE = "z9hG4bK"
-Key = tuple[str, ...]
+from sipacr.calls.via import COOKIE, Key, branch_and_sent_by, server_key
 
 _VERSIONS = {"udp": "SIP/2.0/UDP ", "tcp": "SIP/2.0/TCP ", "tls": "SIP/2.0/TLS "}
 _OF_CANCEL = frozenset({"Route", "From", "To", "Call-ID"})  # RFC 3261 9.1
 _OF_ACK = frozenset({"Route", "From", "Call-ID", "Authorization", "Proxy-Authorization"})  # RFC 3261 17.1.1.3, 22.1
+
+_COPIED = frozenset({"Via", "From", "Call-ID", "CSeq"})  # and To, RFC 3261 8.2.6.2
+_COPIED_TO_100 = _COPIED | {"Timestamp"}
+_COPIED_IN_DIALOG = _COPIED | {"Record-Route"}
+_MAKES_DIALOG = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 
 class ServerUser(Protocol):
@@ -226,7 +229,7 @@ class Transactions:
 
     def request(self, message: Message, flow: Flow) -> ServerTransaction | None:
         """The transaction of a new request (any but ACK); None: a repeat, which is absorbed or answered again."""
-        key = _server_key(message, flow, message.method)
+        key = server_key(message, flow, message.method)
         known = self._servers.get(key) or self._late_servers.get(key)
         if known is None:
             self._servers[key] = transaction = ServerTransaction(message, flow, self, key)
@@ -239,7 +242,7 @@ class Transactions:
 
     def ack(self, message: Message, flow: Flow) -> bool:
         """Whether this ACK belongs to an INVITE without a 2xx and is absorbed; if not it is for a dialog."""
-        transaction = self._servers.get(_server_key(message, flow, "INVITE"))
+        transaction = self._servers.get(server_key(message, flow, "INVITE"))
         if transaction is None:
             return False
         transaction.acknowledged()
@@ -247,7 +250,7 @@ class Transactions:
 
     def invite_of(self, cancel: Message, flow: Flow) -> ServerTransaction | None:
         """The INVITE that a CANCEL means, answered or not (RFC 3261 9.2); None: answer 481."""
-        key = _server_key(cancel, flow, "INVITE")
+        key = server_key(cancel, flow, "INVITE")
         known = self._servers.get(key) or self._late_servers.get(key)
         return None if isinstance(known, bytes) else known
 
@@ -263,7 +266,7 @@ class Transactions:
                 cseq = value
         if "," in via and len(split(via)) > 1:
             return False
-        key = (*_branch_and_sent_by(via), cseq.rpartition(" ")[2])
+        key = (*branch_and_sent_by(via), cseq.rpartition(" ")[2])
         transaction = self._clients.get(key)
         if transaction is not None:
             transaction.received(message)
@@ -355,23 +358,24 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-def _server_key(message: Message, flow: Flow, method: str) -> Key:
-    """What two requests of one transaction share (RFC 3261 17.2.3); the host, so that a stranger's are others."""
-    via = message.get("Via") or ""
-    branch, sent_by = _branch_and_sent_by(via)
-    if branch.startswith(COOKIE):
-        return branch, sent_by, method, flow.host
-    number = str(message.cseq[0])  # a client of RFC 2543
-    return message.get("Call-ID") or "", tag(message.get("From") or ""), number, via, method, flow.host
+def response_to(
+    request: Message, code: int, reason: str, to_tag: str = "", headers: Iterable[tuple[str, str]] = ()
+) -> Message:
+    """A response without a body (RFC 3261 8.2.6.2); `to_tag` is put on a To that has none, `headers` come last.
 
-
-def _branch_and_sent_by(via: str) -> tuple[str, str]:
-    """Of the first value of a Via line; sent-by as lower-case "host:port" or "host"."""
-    space, end, start = via.find(" "), via.find(";"), via.find(";branch=")
-    if 0 < space < end <= start and via.count(" ") == 1 and not ("," in via or '"' in via or "\t" in via):
-        stop = via.find(";", start + 8)
-        return via[start + 8 : stop if stop > 0 else len(via)], via[space + 1 : end].lower()
-    first = split(via)[0] if via else ""
-    protocol_and_host = first.partition(";")[0].split("/", 2)[-1].split(None, 1)
-    sent_by = "".join(protocol_and_host[1].split()).lower() if len(protocol_and_host) > 1 else ""
-    return parameters(first).get("branch", ""), sent_by
+    Record-Route is copied where the response makes a dialog, Timestamp to a 100.
+    """
+    copied = _COPIED
+    if code == 100:
+        copied = _COPIED_TO_100
+    elif code < 300 and request.method in _MAKES_DIALOG:
+        copied = _COPIED_IN_DIALOG
+    answer: Headers = []
+    for each in request.headers:
+        name = each[0]
+        if name in copied:
+            answer.append(each)
+        elif name == "To":
+            answer.append(each if not to_tag or tag(each[1]) else (name, f"{each[1]};tag={to_tag}"))
+    answer.extend(headers)
+    return Message(code=code, reason=reason, headers=answer)
