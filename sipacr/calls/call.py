@@ -1,0 +1,328 @@
+"""The state machine of one relayed call: ring one target after the other, join the two sides, end both.
+
+`ringing` until an answer or the last failure; `talking` from the 2xx; `over` when nothing more will be sent of our own
+accord. Every event comes in by a method; what is to be sent goes out through the transactions.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from sipacr.calls import tailor
+from sipacr.calls.callee import Callee
+from sipacr.calls.caller import Caller
+from sipacr.calls.half import Half
+from sipacr.calls.hunt import Attempt, End, Hunt, Ring
+from sipacr.calls.message import Headers, Message
+from sipacr.calls.network import Flow
+from sipacr.calls.outcome import outcome_of
+from sipacr.calls.timers import Timer
+from sipacr.calls.transactions import ServerTransaction
+from sipacr.routing.directory import Peer
+from sipacr.routing.facts import Request
+
+if TYPE_CHECKING:
+    from sipacr.calls.calls import Calls
+
+State = Literal["ringing", "talking", "over"]
+COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'  # RFC 3326
+_LINGER = 180.0  # seconds that a transfer may go on to be reported after the BYE (RFC 5057)
+
+
+class Call:
+    """One call, from its INVITE to its end."""
+
+    def __init__(
+        self, calls: "Calls", server: ServerTransaction, invite: Message, flow: Flow, peer: Peer, request: Request,
+        hunt: Hunt,
+    ) -> None:  # fmt: skip
+        self.calls = calls
+        self.request = request
+        self.hunt = hunt
+        self.peer = peer
+        self.hops = int(invite.get("Max-Forwards") or 70)
+        self.state: State = "ringing"
+        self.caller = Caller(self, server, invite, flow, peer)
+        self.callee: Callee | None = None  # who answered
+        self.near: Half | None = None  # the caller's half, from the answer on
+        self.far: Half | None = None  # the callee's
+        self.started = calls.wall()
+        self.answered_at: float | None = None
+        self.ended_at: float | None = None
+        self.outcome = ""  # in one word, once it is known
+        self._ringing: list[Callee] = []
+        self._offer = b""  # of the callee, where the caller made none
+        self._invite: Message | None = None  # ours, which was answered
+        self._until: Timer | None = None
+        self._longest: Timer | None = None
+        self._expiry: Timer | None = None
+        self._goodbyes: list[tuple[Half, Headers]] = []  # BYEs that wait for an ACK
+
+    def start(self) -> None:
+        """The INVITE is here and may be relayed."""
+        self.caller.start()
+        self._next()
+
+    # Ringing
+
+    def _next(self) -> None:
+        found = self.hunt.next(self.calls.wall())
+        if isinstance(found, End):
+            self._rejected(found)
+        else:
+            self._ring(found)
+
+    def _ring(self, ring: Ring) -> None:
+        self._last = ring.last
+        self._ringing = []
+        for attempt in ring.attempts:
+            peer = self.calls.peer(attempt.peer)
+            if peer is not None:
+                self._ringing.append(Callee(self, attempt, peer))
+        if ring.until is not None:
+            self._until = self.calls.timers.after(max(0.0, ring.until - self.calls.wall()), self._time_is_up)
+        if not self._ringing:
+            self.calls.timers.after(0.0, self._none_left)
+        for callee in self._ringing:
+            self.calls.engage(callee.attempt)
+            callee.dial()
+
+    def provisional(self, half: Half, message: Message) -> None:
+        """A callee's provisional answer."""
+        if self.state == "ringing":
+            self.caller.provisional(half, message, last=self._last)
+
+    def failed(self, callee: Callee, code: int, message: Message | None, *, rung: bool) -> None:
+        """One leg has ended without an answer."""
+        self.calls.release(callee.attempt)
+        if callee in self._ringing:
+            self._ringing.remove(callee)
+        if self.state != "ringing":
+            return
+        now = self.calls.wall()
+        if 300 <= code < 400 and message is not None:
+            self.hunt.forwarded(callee.attempt, message.values("Contact"), code, now)
+        else:
+            retry_after = message.get("Retry-After") if message is not None else None
+            self.hunt.ended(callee.attempt, outcome_of(code, rung=rung), code, now, retry_after)
+        if not self._ringing:
+            self._stop_until()
+            self._next()
+
+    def _none_left(self) -> None:
+        if self.state == "ringing" and not self._ringing:
+            self._stop_until()
+            self._next()
+
+    def _time_is_up(self) -> None:
+        """The step's `total` or the route's `max_ring` is over."""
+        now = self.calls.wall()
+        for callee in list(self._ringing):
+            callee.give_up(None)
+            self._ringing.remove(callee)
+            self.calls.release(callee.attempt)
+            self.hunt.ended(callee.attempt, "no_answer", 408, now)
+        if self.state == "ringing":
+            self._next()
+
+    def _rejected(self, end: End) -> None:
+        reject = end.reject
+        headers: Headers = list(end.headers)
+        if reject.retry_after is not None:
+            headers.append(("Retry-After", str(reject.retry_after)))
+        self.caller.reject(reject.code, reject.reason, headers)
+        self._over("rejected")
+
+    def abandoned(self, reason: str | None) -> None:
+        """The caller gave up: CANCEL, or his connection died."""
+        if self.state != "ringing":
+            return
+        self._cancel_all(reason)
+        self.caller.reject(487)
+        self.hunt.abandoned(self.calls.wall())
+        self._over("abandoned")
+
+    def not_acknowledged(self) -> None:
+        """A reliable provisional got no PRACK for 64*T1 (RFC 3262 3)."""
+        if self.state == "ringing":
+            self._cancel_all(None)
+            self.caller.reject(504)
+            self._over("lost")
+
+    def _cancel_all(self, reason: str | None) -> None:
+        self._stop_until()
+        for callee in self._ringing:
+            callee.give_up(reason)
+            self.calls.release(callee.attempt)
+        self._ringing = []
+
+    def _stop_until(self) -> None:
+        if self._until is not None:
+            self._until.cancel()
+
+    # Answered
+
+    def answered(self, callee: Callee, half: Half, invite: Message, message: Message) -> None:
+        """The first 2xx. All others who ring hear that the call is taken."""
+        if callee in self._ringing:
+            self._ringing.remove(callee)
+        if self.state != "ringing":
+            self.calls.release(callee.attempt)
+            self.stray(half, invite, message)
+            return
+        self._cancel_all(COMPLETED_ELSEWHERE)
+        self.state = "talking"
+        self.callee, self.far = callee, half
+        self.answered_at = self.calls.wall()
+        self.outcome = "answered"
+        self.hunt.answered(callee.attempt, self.answered_at)
+        self._invite = invite
+        if self.caller.invite.body:
+            half.ack(invite, [])
+        else:
+            self._offer = message.body
+        self.near = self.caller.half_for(half)
+        self.caller.answer(half, message)
+        self._longest = self.calls.timers.after(self.max_call(), self._too_long)
+        self.refreshed(message)
+        self.calls.tell_answered(self)
+
+    def max_call(self) -> float:
+        """Seconds that this call may last."""
+        assert self.callee is not None
+        return min(self.peer.max_call, self.callee.peer.max_call)
+
+    def acknowledged(self, ack: Message) -> None:
+        """The caller's ACK to the 2xx; a late offer is answered in it."""
+        assert self.far is not None
+        assert self.near is not None
+        assert self._invite is not None
+        if not self.caller.invite.body:
+            self.far.ack(self._invite, tailor.in_dialog(ack, self.peer, self.far.peer), ack.body)
+            self._offer = b""
+        self.after_ack(self.near)
+
+    def unacknowledged(self, half: Half) -> None:
+        """The caller's ACK did not come for 64*T1 (13.3.1.4): both sides are hung up."""
+        half.accepted.clear()
+        self.after_ack(half)
+        self.lost(half)
+
+    def stray(self, half: Half, invite: Message, message: Message) -> None:
+        """A 2xx to `invite` that nobody waits for: acknowledge it and hang up (13.2.2.4)."""
+        if invite.body:
+            half.ack(invite, [])
+        else:
+            self.calls.refuse_offer(half, invite, message.body)
+        half.bye([])
+
+    def refreshed(self, message: Message) -> None:
+        """A 2xx to INVITE or UPDATE: when the session ends unless it is refreshed (RFC 4028)."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        interval = (message.get("Session-Expires") or "").partition(";")[0].strip()
+        if interval.isdigit() and int(interval):
+            self._expiry = self.calls.timers.after(float(interval), self._expired)
+
+    # The end
+
+    def hung_up(self, half: Half, server: ServerTransaction, message: Message) -> None:
+        """BYE of one side: answered at once, passed on to the other."""
+        self.calls.respond(server, 200)
+        if self.state == "ringing":
+            if half.other is not None and half in self.caller_halves:
+                self.abandoned(None)
+            return
+        reasons: Headers = [("Reason", value) for value in message.lines("Reason")]
+        for passing in list(half.passing):
+            passing.gone_with_the_dialog()
+        half.ended = True
+        for accepted in half.accepted.values():
+            accepted.stop()
+        half.accepted.clear()
+        self._end(half, reasons)
+        self.said_goodbye(half)
+
+    @property
+    def caller_halves(self) -> list[Half]:
+        """The caller's early dialogs."""
+        return self.caller.halves
+
+    def lost(self, half: Half) -> None:
+        """One side is gone, or does not know the dialog any more: hang up both (12.2.1.2)."""
+        self._end(None, [])
+
+    def hang_up(self, reason: str) -> None:
+        """By command, or because the router stops."""
+        if self.state == "ringing":
+            self._cancel_all(reason)
+            self.caller.reject(480)
+            self._over("stopped")
+        else:
+            self._end(None, [("Reason", reason)])
+
+    def _too_long(self) -> None:
+        self._end(None, [("Reason", 'SIP;cause=480;text="Maximum call time"')])
+
+    def _expired(self) -> None:
+        self._end(None, [("Reason", 'SIP;cause=408;text="Session timer expired"')])
+
+    def _end(self, by: Half | None, reasons: Headers) -> None:
+        if self.state != "talking":
+            return
+        assert self.near is not None
+        assert self.far is not None
+        for half in (self.near, self.far):
+            if half is by or half.ended:
+                continue
+            if half is self.far and self._invite is not None and not half.has_acked(self._invite.cseq[0]):
+                self.calls.refuse_offer(half, self._invite, self._offer)
+            if half.waits_for_ack:
+                self._goodbyes.append((half, reasons))
+            else:
+                half.bye(reasons)
+        self._over(self.outcome)
+
+    def after_ack(self, half: Half) -> None:
+        """An ACK came, or will never come: the BYE that waited for it may go (15)."""
+        for waiting in [each for each in self._goodbyes if each[0] is half and not half.waits_for_ack]:
+            self._goodbyes.remove(waiting)
+            if not half.ended:
+                half.bye(waiting[1])
+
+    def said_goodbye(self, half: Half) -> None:
+        """The BYE of one side is done with: its dialog ends, unless a transfer is still being reported."""
+        if self.calls.refers.alive(half):
+            self.calls.timers.after(_LINGER, half.forget)
+        else:
+            half.forget()
+
+    def _over(self, outcome: str) -> None:
+        if self.state == "over":
+            return
+        self.state = "over"
+        self.outcome = outcome
+        self.ended_at = self.calls.wall()
+        for timer in (self._until, self._longest, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        if self.callee is not None:
+            self.calls.release(self.callee.attempt)
+        self.calls.ended(self)
+
+    # What the legs need to know
+
+    def connect(self, peer: Peer) -> float:
+        """Seconds that a leg to this peer may be silent."""
+        return self.hunt.connect if self.hunt.connect is not None else peer.connect
+
+    def passage(self, attempt: Attempt, peer: Peer, flow: Flow) -> tailor.Passage:
+        """What the headers of an INVITE to this target are made from."""
+        return self.calls.passage(self, attempt, peer, flow)
+
+    def initial_headers(self, passage: tailor.Passage, min_se: str | None) -> Headers:
+        """The headers of an INVITE to a target, all but those that a leg has of its own."""
+        headers = tailor.initial_request(self.caller.invite, passage)
+        if min_se is not None:
+            headers = [each for each in headers if each[0] not in ("Session-Expires", "Min-SE")]
+            headers += (("Session-Expires", min_se), ("Min-SE", min_se))
+        return headers

@@ -1,0 +1,17 @@
+"""The one thing that is ever done to SDP: an answer that accepts nothing. All other bodies pass byte for byte."""
+
+import re
+
+_MEDIA = re.compile(rb"^m=(\S+) \d+(?:/\d+)? (.*?)\r?$", re.MULTILINE)
+
+
+def refusing_answer(offer: bytes, host: str) -> bytes:
+    """The answer to `offer` with all ports 0 (RFC 3264 6), for a call that nobody wants any more. Empty for no SDP."""
+    media = [b"m=%b 0 %b\r\n" % (kind, rest) for kind, rest in _MEDIA.findall(offer)]
+    if not media:
+        return b""
+    kind = b"IP6" if ":" in host else b"IP4"
+    address = host.encode()
+    return b"v=0\r\no=- 0 0 IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\n" % (kind, address, kind, address) + b"".join(
+        media
+    )
