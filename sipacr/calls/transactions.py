@@ -240,6 +240,11 @@ class Transactions:
             known.repeat()
         return None
 
+    def repeats(self, message: Message, flow: Flow) -> bool:
+        """Whether a transaction of this request is known, which `request` would absorb."""
+        key = server_key(message, flow, message.method)
+        return key in self._servers or self._late_servers.get(key) is not None
+
     def ack(self, message: Message, flow: Flow) -> bool:
         """Whether this ACK belongs to an INVITE without a 2xx and is absorbed; if not it is for a dialog."""
         transaction = self._servers.get(server_key(message, flow, "INVITE"))
