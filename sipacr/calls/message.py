@@ -15,11 +15,11 @@ _COMPACT = {
 }  # fmt: skip
 _KNOWN = """
     Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization Call-ID Call-Info Contact
-    Content-Disposition Content-Encoding Content-Language Content-Length Content-Type CSeq Date Diversion Error-
-    Info Event Expires From Geolocation History-Info Identity In-Reply-To Max-Forwards MIME-Version Min-Expires
-    Min-SE Organization P-Asserted-Identity P-Preferred-Identity Path Priority Privacy Proxy-Authenticate Proxy-
-    Authorization Proxy-Require RAck Reason Record-Route Refer-Sub Refer-To Referred-By Remote-Party-ID Replaces
-    Reply-To Require Retry-After Route RSeq Server Service-Route Session-Expires Subject Subscription-State
+    Content-Disposition Content-Encoding Content-Language Content-Length Content-Type CSeq Date Diversion Error-Info
+    Event Expires From Geolocation History-Info Identity In-Reply-To Max-Forwards MIME-Version Min-Expires Min-SE
+    Organization P-Asserted-Identity P-Preferred-Identity Path Priority Privacy Proxy-Authenticate
+    Proxy-Authorization Proxy-Require RAck Reason Record-Route Refer-Sub Refer-To Referred-By Remote-Party-ID
+    Replaces Reply-To Require Retry-After Route RSeq Server Service-Route Session-Expires Subject Subscription-State
     Supported Target-Dialog Timestamp To Unsupported User-Agent Via Warning WWW-Authenticate X-Sipacr-Rule
 """
 _NAMES = {name.lower(): name for name in _KNOWN.split()} | _COMPACT
