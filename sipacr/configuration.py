@@ -5,8 +5,6 @@ import datetime
 import logging
 import re
 import shutil
-import socket
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +15,9 @@ from sipacr.routing.regions import PackError, Regions
 from sipacr.routing.ruleset import Position, Ruleset
 from sipacr.rulefile import load_rules
 from sipacr.rulefile.golden import load_golden
-from sipacr.rulefile.network import is_address
 from sipacr.rulefile.problems import Problem
 from sipacr.settings import Settings, load_settings
 from sipacr.sip.certificates import CertificateFault, server_context
-from sipacr.sip.sources import split_host
 
 log = logging.getLogger("sipacr")
 
@@ -142,28 +138,3 @@ def load_last_good(path: Path, folder: Path) -> Configuration | None:
         return None
     kept = replace(settings, store=where.store, tls=where.tls, rules=folder / "rules")
     return load_rest(kept, folder / "sipacr.yaml", problems)[0]
-
-
-def resolve_names(settings: Settings, known: Mapping[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
-    """Addresses of the host names among the peers' addresses and sources, and what could not be resolved, in words.
-
-    A name that fails keeps the addresses that are `known` of it. Takes as long as the resolver does.
-    """
-    found: dict[str, list[str]] = {}
-    failed: list[str] = []
-    for peer in settings.directory.peers.values():
-        for text in peer.sources or peer.addresses:
-            host = split_host(text)[0]
-            if "/" in text or host in found or is_address(host):
-                continue
-            try:
-                answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-            except OSError as error:
-                found[host] = list(known.get(host, []))
-                kept = f"its last addresses stay: {', '.join(found[host])}" if found[host] else "it gets no answer"
-                failed.append(
-                    f"peer {peer.name}: {host} cannot be resolved ({error}); {kept}; `sources:` needs no name"
-                )
-                continue
-            found[host] = sorted({str(answer[4][0]) for answer in answers})
-    return found, failed

@@ -30,6 +30,7 @@ from sipacr.router import Router
 from sipacr.routing.directory import Peer
 from sipacr.settings import Listen, Settings
 from sipacr.sip.certificates import CertificateFault, server_context
+from sipacr.sip.dns import Names
 from sipacr.sip.front import Front
 from sipacr.sip.library import Library, LibraryFault, self_check
 from sipacr.sip.message import Parser
@@ -43,7 +44,6 @@ from sipacr.supervisor import supervise
 log = logging.getLogger("sipacr")
 
 MISCONFIGURED = 2  # exit status
-_RESOLVE, _RESOLVE_AGAIN = 300.0, 30.0  # seconds between two looks at the names of peers
 _HEARTBEAT = 1.0  # seconds
 
 
@@ -166,7 +166,7 @@ class Service:
         self._refused: list[str] = []  # problems of the last reload, if it was refused
         self._udp: list[UdpSocket] = []
         self._streams: list[StreamListener] = []
-        self._addresses: dict[str, list[str]] = {}  # of peers' names, as DNS told last
+        self._names = Names(self._take_sources)
         self._reloading = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -174,10 +174,11 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._start_stack()
-        self._take_sources(self._loaded.settings)
+        self._names.take(self._loaded.settings.directory.peers.values())
+        self._take_sources()
         self._start_sockets()
         self._beat()
-        resolving = self._loop.create_task(self._resolve_for_ever())
+        resolving = self._loop.create_task(self._names.follow())
         commands = {
             "reload": self._reload,
             "reload-tested": lambda: self._reload(tested=True),
@@ -229,25 +230,12 @@ class Service:
         named = {peer.dialled_from for peer in loaded.settings.directory.peers.values()} - {"request-uri", "to"}
         self.front.read_headers((*loaded.ruleset.headers, *named))
 
-    def _take_sources(self, settings: Settings) -> None:
-        self._sources = Sources(settings.directory.peers.values(), self._addresses)
+    def _take_sources(self) -> None:
+        """Tell peers by what DNS said last; its answers come while calls go on."""
+        settings = self._loaded.settings
+        self._sources = Sources(settings.directory.peers.values(), self._names.addresses)
         for sock in self._udp:
             sock.forget_sources()
-
-    async def _resolve(self, settings: Settings) -> list[str]:
-        """Ask DNS for the peers' names; calls go on meanwhile. Returns what failed."""
-        resolving = self._loop.run_in_executor(None, configuration.resolve_names, settings, self._addresses)
-        self._addresses, failed = await resolving
-        self._take_sources(settings)
-        return failed
-
-    async def _resolve_for_ever(self) -> None:
-        """Follow the names of peers: again soon if one failed, else now and then."""
-        while True:
-            failed = await self._resolve(self._loaded.settings)
-            for said in failed:
-                log.error("%s", said)
-            await asyncio.sleep(_RESOLVE_AGAIN if failed else _RESOLVE)
 
     def _find(self, host: str, port: int) -> Peer | None:
         return self._sources.find(host, port)
@@ -291,13 +279,15 @@ class Service:
             said.append("`listen` has changed: that takes a restart; the rest is reloaded")
         if broken := await self._loop.run_in_executor(None, _store_problem, loaded.settings.store):
             said.append(broken)
-        said += await self._resolve(loaded.settings)
+        self._names.take(loaded.settings.directory.peers.values())
+        said += await self._names.refresh()
         self.router.take(loaded)
         self._take_headers(loaded)
         self._tls = tls
         for listener in self._streams:
             listener.exchange_tls(tls)
         self._loaded = loaded
+        self._take_sources()
         self._refused = []
         await self._loop.run_in_executor(None, configuration.keep_last_good, loaded, self._last_good)
         return said

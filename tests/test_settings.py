@@ -282,7 +282,7 @@ def test_what_it_says(tmp_path: Path) -> None:
     assert directory.destinations == {"queue-main": Destination("600", "pbx"), "voicemail": Destination("*98", "pbx")}
     assert directory.outgoing_via == ("trunk-a",)
     assert directory.peers == {
-        "pbx": Peer("pbx", "pbx", "redirect", ("10.0.0.5:5060",), PL, rule_header=True),
+        "pbx": Peer("pbx", "pbx", "redirect", ("10.0.0.5:5060",), PL, rule_header=True, any_transport=True),
         "trunk-a": Peer(
             "trunk-a",
             "trunk",

@@ -70,7 +70,14 @@ class Peer:
     auth: Credentials | None = None
     register: Registration | None = None
     identity: CallerIn = "from"  # what tells it who calls, and who was reached
+    any_transport: bool = False  # `transport` was not written: DNS may choose another (RFC 3263 4.1)
     symmetric: bool = False  # responses go to where a request came from, whatever its Via says (RFC 3581)
+
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """Who its packets come from: addresses, networks and names, each with an optional port."""
+        proxy = (self.outbound_proxy,) if self.outbound_proxy else ()
+        return self.sources or (*self.addresses, *proxy)
 
 
 @dataclass(frozen=True, slots=True)

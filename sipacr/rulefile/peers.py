@@ -137,9 +137,12 @@ class PeerShape(Shape):
     sources: Many[Source] = Field(
         default_factory=list, description="addresses and networks; default: the hosts of `address`"
     )
-    transport: Annotated[
-        Literal["udp", "tcp", "tls"], PlainValidator(one_of("udp", "tcp", "tls")), words_schema("udp", "tcp", "tls")
-    ] = "udp"
+    transport: (
+        Annotated[
+            Literal["udp", "tcp", "tls"], PlainValidator(one_of("udp", "tcp", "tls")), words_schema("udp", "tcp", "tls")
+        ]
+        | None
+    ) = Field(None, description="udp, if DNS does not name another for it")
     contact: Endpoint | None = Field(None, description="as trunks see it; default: the first address")
     country: Country | None = Field(None, description="how its numbers are read; default: numbers.country")
     trusted: Flag = Field(False, description="its P-Asserted-Identity counts")
@@ -187,7 +190,7 @@ class PeerShape(Shape):
             addresses=tuple(self.address),
             plan=NumberPlan.of(self.country.country, extensions) if self.country else plan,
             sources=tuple(self.sources),
-            transport=self.transport,
+            transport=self.transport or "udp",
             contact=self.contact,
             trusted=self.trusted,
             rule_header=self.role == "pbx" if self.rule_header is None else self.rule_header,
@@ -205,6 +208,7 @@ class PeerShape(Shape):
             auth=None if self.auth is None else self.auth.credentials(),
             register=None if self.register_ is None else self._registration(self.register_),
             identity=self.identity or ("pai" if self.trusted else "from"),
+            any_transport=self.transport is None,
             symmetric=self.symmetric,
         )
 

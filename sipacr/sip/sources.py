@@ -21,6 +21,15 @@ def split_host(text: str) -> tuple[str, int | None]:
     return text, None
 
 
+def is_address(host: str) -> bool:
+    """Whether this host is an IP address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class Sources:
     """The sources of all peers. Longest prefix wins, then a source with a port, then the peer whose own address has
     the packet's port, then the order of the file."""
@@ -31,7 +40,7 @@ class Sources:
         self._known: dict[tuple[str, int], Peer] = {}
         for peer in peers:
             ports = frozenset(split_host(address)[1] or 5060 for address in peer.addresses)
-            for source in peer.sources or peer.addresses:
+            for source in peer.senders:
                 for network, port in _networks(source, resolved, with_port=bool(peer.sources)):
                     self._add(network, port, ports, peer)
         self._lengths = sorted(self._tables, reverse=True)
