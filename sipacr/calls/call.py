@@ -6,7 +6,7 @@ accord. Every event comes in by a method; what is to be sent goes out through th
 
 from typing import TYPE_CHECKING, Literal
 
-from sipacr.calls import tailor
+from sipacr.calls import session, tailor
 from sipacr.calls.callee import Callee
 from sipacr.calls.caller import Caller
 from sipacr.calls.half import Half
@@ -14,8 +14,10 @@ from sipacr.calls.hunt import Attempt, End, Hunt, Ring
 from sipacr.calls.message import Headers, Message
 from sipacr.calls.network import Flow
 from sipacr.calls.outcome import outcome_of
+from sipacr.calls.passage import OPTIONS, Invitation, Passage
 from sipacr.calls.timers import Timer
 from sipacr.calls.transactions import ServerTransaction
+from sipacr.routing import ruleset
 from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Request
 
@@ -49,6 +51,8 @@ class Call:
         self.ended_at: float | None = None
         self.outcome = ""  # in one word, once it is known
         self._ringing: list[Callee] = []
+        self._last = False
+        self._stamps = [value for value in invite.values(tailor.STAMP) if peer.role == "pbx"]
         self._offer = b""  # of the callee, where the caller made none
         self._invite: Message | None = None  # ours, which was answered
         self._until: Timer | None = None
@@ -77,8 +81,7 @@ class Call:
             peer = self.calls.peer(attempt.peer)
             if peer is not None:
                 self._ringing.append(Callee(self, attempt, peer))
-        if ring.until is not None:
-            self._until = self.calls.timers.after(max(0.0, ring.until - self.calls.wall()), self._time_is_up)
+        self._until = self.calls.timers.after(max(0.0, ring.until - self.calls.wall()), self._time_is_up)
         if not self._ringing:
             self.calls.timers.after(0.0, self._none_left)
         for callee in self._ringing:
@@ -119,7 +122,7 @@ class Call:
             callee.give_up(None)
             self._ringing.remove(callee)
             self.calls.release(callee.attempt)
-            self.hunt.ended(callee.attempt, "no_answer", 408, now)
+            self.hunt.ended(callee.attempt, "no_answer", 0, now)
         if self.state == "ringing":
             self._next()
 
@@ -135,9 +138,10 @@ class Call:
         """The caller gave up: CANCEL, or his connection died."""
         if self.state != "ringing":
             return
+        for callee in self._ringing:
+            self.hunt.ended(callee.attempt, "abandoned", 0, self.calls.wall())
         self._cancel_all(reason)
         self.caller.reject(487)
-        self.hunt.abandoned(self.calls.wall())
         self._over("abandoned")
 
     def not_acknowledged(self) -> None:
@@ -182,7 +186,7 @@ class Call:
         self.near = self.caller.half_for(half)
         self.caller.answer(half, message)
         self._longest = self.calls.timers.after(self.max_call(), self._too_long)
-        self.refreshed(message)
+        self.refreshed(self.caller.invite, message)
         self.calls.tell_answered(self)
 
     def max_call(self) -> float:
@@ -196,7 +200,7 @@ class Call:
         assert self.near is not None
         assert self._invite is not None
         if not self.caller.invite.body:
-            self.far.ack(self._invite, tailor.in_dialog(ack, self.peer, self.far.peer), ack.body)
+            self.far.ack(self._invite, tailor.in_dialog(ack, self.far.passage()), ack.body)
             self._offer = b""
         self.after_ack(self.near)
 
@@ -214,14 +218,16 @@ class Call:
             self.calls.refuse_offer(half, invite, message.body)
         half.bye([])
 
-    def refreshed(self, message: Message) -> None:
-        """A 2xx to INVITE or UPDATE: when the session ends unless it is refreshed (RFC 4028)."""
+    def refreshed(self, request: Message, response: Message) -> None:
+        """A 2xx to INVITE or UPDATE: when the session ends unless it is refreshed (RFC 4028 10)."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        interval = (message.get("Session-Expires") or "").partition(";")[0].strip()
-        if interval.isdigit() and int(interval):
-            self._expiry = self.calls.timers.after(float(interval), self._expired)
+        seconds = session.interval(response)
+        if not seconds and request.has_token("Supported", "timer"):
+            seconds = session.interval(request)
+        if seconds:
+            self._expiry = self.calls.timers.after(float(seconds), self._expired)
 
     # The end
 
@@ -315,14 +321,28 @@ class Call:
         """Seconds that a leg to this peer may be silent."""
         return self.hunt.connect if self.hunt.connect is not None else peer.connect
 
-    def passage(self, attempt: Attempt, peer: Peer, flow: Flow) -> tailor.Passage:
-        """What the headers of an INVITE to this target are made from."""
-        return self.calls.passage(self, attempt, peer, flow)
+    @property
+    def options(self) -> frozenset[str]:
+        """The option tags that a leg may use: reliable provisionals only if the caller's side may have them."""
+        return OPTIONS if self.caller.reliable_wanted else OPTIONS - {"100rel"}
 
-    def initial_headers(self, passage: tailor.Passage, min_se: str | None) -> Headers:
-        """The headers of an INVITE to a target, all but those that a leg has of its own."""
-        headers = tailor.initial_request(self.caller.invite, passage)
-        if min_se is not None:
-            headers = [each for each in headers if each[0] not in ("Session-Expires", "Min-SE")]
-            headers += (("Session-Expires", min_se), ("Min-SE", min_se))
-        return headers
+    def _last_outcome(self) -> ruleset.Outcome | None:
+        outcome = self.hunt.tried[-1].outcome if self.hunt.tried else None
+        return outcome if outcome != "answered" and outcome != "abandoned" and outcome != "elsewhere" else None
+
+    def invitation(self, attempt: Attempt, passage: Passage) -> Invitation:
+        """What a leg is offered with."""
+        directory, decision, dialled = self.calls.directory, self.hunt.decision, self.request.dialled
+        return Invitation(
+            passage,
+            user=attempt.user,
+            target_host=passage.target.addresses[0],
+            dialled=dialled,
+            step=attempt.step,
+            rule=", ".join(decision.names),
+            dialled_name=directory.own.get(dialled.key, ""),
+            is_forward=attempt.target.is_mobile and not decision.outgoing,
+            after=self._last_outcome(),
+            stamp=", ".join([*self._stamps, self.calls.stamp(dialled.key)]),
+            emergency=decision.emergency,
+        )

@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from sipacr.calls import session, tailor
+from sipacr.calls.addresses import sip_uri
 from sipacr.calls.dialog import Dialog
 from sipacr.calls.half import Half
 from sipacr.calls.hunt import Attempt
+from sipacr.calls.identity_headers import from_value, to_value
 from sipacr.calls.message import Headers, Message, tag
 from sipacr.calls.network import Flow, Target
 from sipacr.calls.outcome import UNREACHABLE_CODE
+from sipacr.calls.passage import Passage
 from sipacr.calls.timers import Timer
 from sipacr.calls.transactions import ClientTransaction
 from sipacr.routing.directory import Peer
@@ -60,20 +64,23 @@ class Callee:
     def _invite(self, flow: Flow) -> None:
         call, calls = self._call, self._calls
         self._seq += 1
-        passage = call.passage(self.attempt, self.peer, flow)
+        invite = call.caller.invite
+        passage = Passage(call.peer, self.peer, calls.network.sent_by(flow), call.options)
+        invitation = call.invitation(self.attempt, passage)
         headers: Headers = [("Route", f"<{route}>") for route in calls.routes(self.peer)]
-        uri = passage.request_uri
+        uri = sip_uri(invitation.user, invitation.target_host)
         headers += (
             ("Max-Forwards", str(call.hops - 1)),
-            ("From", f"{passage.from_value};tag={self._tag}"),
-            ("To", passage.to_value),
+            ("From", f"{from_value(invite, invitation)};tag={self._tag}"),
+            ("To", to_value(invitation)),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._seq} INVITE"),
             ("Contact", f"<sip:{calls.contact(self.peer, flow)}>"),
         )
-        body = call.caller.invite.body
-        authorization = calls.authorization(self.peer, "INVITE", uri, body)
-        headers += [*authorization, *call.initial_headers(passage, self._min_se)]
+        body = tailor.body(invite)
+        headers += calls.authorization(self.peer, "INVITE", uri, body)
+        headers += tailor.initial_request(invite, invitation)
+        headers += session.asked(invite, self.peer.session_expires, self._min_se)
         self._heard = False
         self._connect = calls.timers.after(call.connect(self.peer), self._silent)
         self._transaction = calls.transactions.send(Message("INVITE", uri, headers=headers, body=body), flow, self)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sipacr.calls import tailor
+from sipacr.calls import session, tailor
 from sipacr.calls.accepted import Accepted
 from sipacr.calls.dialog import Dialog
 from sipacr.calls.half import Half
@@ -164,12 +164,11 @@ class Caller:
             self.server.repeat()
 
     def _response(self, half: Half, code: int, message: Message) -> Message:
-        assert half.other is not None
-        headers = tailor.response(message, half.other.peer, self.peer, "INVITE")
-        headers = without(headers, ("Require", "RSeq")) if code < 200 else headers
+        headers = tailor.response(message, half.passage())
+        headers += session.granted(self.invite, message, self.peer.session_expires)
         response = response_to(
             self.invite, code, message.reason or self._calls.reason(code), half.dialog.local_tag,
             [("Contact", self._contact), *headers],
         )  # fmt: skip
-        response.body = message.body
+        response.body = tailor.body(message)
         return response

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sipacr.calls import passing, tailor
 from sipacr.calls.call import Call
 from sipacr.calls.caller import Caller
-from sipacr.calls.digest import Authentication, Credentials
+from sipacr.calls.digest import Authentication
 from sipacr.calls.half import Half
 from sipacr.calls.hunt import Attempt, Hunt
 from sipacr.calls.message import Headers, Message, tag
@@ -22,13 +22,13 @@ from sipacr.calls.refer import Refers
 from sipacr.calls.sdp import refusing_answer
 from sipacr.calls.timers import Timers
 from sipacr.calls.transactions import (
-    COOKIE,
     ClientTransaction,
     ClientUser,
     ServerTransaction,
     Transactions,
     response_to,
 )
+from sipacr.calls.via import COOKIE
 from sipacr.routing.decide import Engine
 from sipacr.routing.decision import Decision
 from sipacr.routing.directory import Directory, Peer
@@ -36,17 +36,17 @@ from sipacr.routing.facts import Facts, State
 
 log = logging.getLogger("sipacr.calls")
 
-SEEN = "X-Sipacr-Seen"  # our stamp on what goes to a PBX: what comes back with the same dialled number is a loop
 _IN_DIALOG = frozenset(
     {"INVITE", "BYE", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER", "NOTIFY", "OPTIONS", "SUBSCRIBE"}
 )
 _BUSY = 10  # seconds after which a caller whom a limit refused may try again
 REASONS = {
-    100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 183: "Session Progress", 199: "Early Dialog Terminated",
-    200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
-    480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
-    486: "Busy Here", 487: "Request Terminated", 491: "Request Pending", 500: "Server Internal Error",
-    502: "Bad Gateway", 503: "Service Unavailable", 504: "Server Time-out", 600: "Busy Everywhere", 603: "Decline",
+    100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 183: "Session Progress",
+    199: "Early Dialog Terminated", 200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden",
+    404: "Not Found", 408: "Request Timeout", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected", 483: "Too Many Hops", 486: "Busy Here", 487: "Request Terminated", 491: "Request Pending",
+    500: "Server Internal Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Server Time-out",
+    600: "Busy Everywhere", 603: "Decline",
 }  # fmt: skip
 
 
@@ -98,9 +98,9 @@ class Calls:
 
     def take(self, directory: Directory) -> None:
         """Peers as they are from now on; calls in progress keep those that they began with."""
-        self._directory = directory
+        self.directory = directory
         self._authentications = {
-            name: Authentication(Credentials(peer.auth.user, peer.auth.password), self._token)
+            name: Authentication(peer.auth, self._token)
             for name, peer in directory.peers.items()
             if peer.auth is not None
         }
@@ -139,7 +139,7 @@ class Calls:
     def _refusal(self, message: Message, peer: Peer, plan: Plan) -> int | None:
         if message.get("Max-Forwards") == "0":
             return 483
-        if self.stamp(plan.facts.request.dialled.key) in message.values(SEEN):
+        if self.stamp(plan.facts.request.dialled.key) in message.values(tailor.STAMP):
             return 482
         if plan.decision.emergency:
             return None
@@ -239,7 +239,7 @@ class Calls:
         return message.render()
 
     def refuse_offer(self, half: Half, invite: Message, offer: bytes) -> None:
-        """Acknowledge the 2xx to `invite` of ours whose offer nobody will answer any more: an answer with all ports 0."""
+        """Acknowledge the 2xx to our `invite` whose offer nobody will answer any more: all ports are 0."""
         host = self.network.sent_by(half.dialog.flow).rpartition(":")[0].strip("[]")
         body = refusing_answer(offer, host)
         half.ack(invite, [("Content-Type", "application/sdp")] if body else [], body)
@@ -248,7 +248,7 @@ class Calls:
 
     def peer(self, name: str) -> Peer | None:
         """The peer as it is configured now."""
-        return self._directory.peers.get(name)
+        return self.directory.peers.get(name)
 
     def reason(self, code: int) -> str:
         """The usual phrase of a status."""
@@ -274,10 +274,6 @@ class Calls:
         """What stands in our Contact towards this peer, behind "sip:"."""
         user = f"{peer.register.contact}@" if peer.register is not None else ""
         return user + self.network.contact(flow)
-
-    def passage(self, call: Call, attempt: Attempt, peer: Peer, flow: Flow) -> tailor.Passage:
-        """What the headers of an INVITE are made from."""
-        raise NotImplementedError
 
     def authorization(self, peer: Peer, method: str, uri: str, body: bytes) -> Headers:
         """Credentials, if this peer has asked for some."""

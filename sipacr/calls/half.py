@@ -7,6 +7,7 @@ from sipacr.calls.dialog import Dialog
 from sipacr.calls.digest import credentials_of
 from sipacr.calls.message import Headers, Message
 from sipacr.calls.network import Flow
+from sipacr.calls.passage import OPTIONS, Passage
 from sipacr.calls.transactions import ClientTransaction
 from sipacr.routing.directory import Peer
 
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     from sipacr.calls.passing import Passing
 
 
+_OPTIONS = OPTIONS - {"100rel"}  # nothing inside a dialog is answered reliably through us
+
+
 class Half:
     """A dialog, early or confirmed, and what is going on in it."""
 
     __slots__ = (
-        "_acked", "accepted", "call", "calls", "dialog", "ended", "offering", "other", "passing", "peer", "subscribed",
+        "_acked", "accepted", "call", "calls", "dialog", "ended", "offering", "other", "passing", "peer", "reports",
     )  # fmt: skip
 
     def __init__(self, call: "Call", peer: Peer, dialog: Dialog) -> None:
@@ -32,10 +36,16 @@ class Half:
         self.accepted: dict[int, Accepted] = {}  # CSeq number of the far end's INVITE -> our 2xx that waits for its ACK
         self.offering: Passing | None = None  # a request with an offer of this far end on its way to the other side
         self.passing: list[Passing] = []  # requests of this far end that wait for the other side's answer
-        self.subscribed: set[str] = set()  # ids of subscriptions that a REFER made; they outlive the BYE (RFC 5057)
+        self.reports = 0  # transfers that this far end still reports on; they outlive the BYE (RFC 5057)
         self.ended = False  # a BYE was sent or received
         self._acked: tuple[int, Flow, bytes] | None = None  # our last ACK: a repeated 2xx gets it again
         self.calls.halves[dialog.key] = self
+
+    def passage(self) -> Passage:
+        """The way of a message from the other side to this far end."""
+        assert self.other is not None
+        host = self.calls.network.sent_by(self.dialog.flow)
+        return Passage(self.other.peer, self.peer, host, _OPTIONS)
 
     @property
     def waits_for_ack(self) -> bool:

@@ -1,9 +1,9 @@
 """One in-dialog request on its way from one side of a call to the other, and its answer on the way back."""
 
-from sipacr.calls import tailor
+from sipacr.calls import session, tailor
 from sipacr.calls.accepted import Accepted
 from sipacr.calls.half import Half
-from sipacr.calls.message import Headers, Message, without
+from sipacr.calls.message import Headers, Message
 from sipacr.calls.outcome import passed_on
 from sipacr.calls.timers import Timer
 from sipacr.calls.transactions import ClientTransaction, ServerTransaction, response_to
@@ -14,7 +14,13 @@ _OFFERS = ("INVITE", "UPDATE")
 
 def begin(half: Half, server: ServerTransaction, message: Message) -> None:
     """Pass a request of this side on to the other, or refuse it here."""
-    if half.other is None or half.other.ended or half.ended:
+    rack = None
+    if message.method == "PRACK":
+        rack = half.call.caller.pracked(half, message.get("RAck") or "")
+    if rack is None and message.method == "PRACK":
+        half.calls.respond(server, 481)
+        return
+    if half.other is None or not half.calls.refers.passes(message, half, half.other):
         half.calls.respond(server, 481)
         return
     if message.method in _OFFERS:
@@ -24,7 +30,7 @@ def begin(half: Half, server: ServerTransaction, message: Message) -> None:
         if half.offering is not None:
             half.calls.respond(server, 500, headers=[("Retry-After", "2")])
             return
-    Passing(half, half.other, server, message)
+    Passing(half, half.other, server, message, rack)
 
 
 class Passing:
@@ -70,11 +76,12 @@ class Passing:
 
     def _send(self) -> ClientTransaction:
         request = self._request
-        headers = tailor.in_dialog(request, self._from.peer, self._to.peer)
-        headers = self._from.calls.refers.outward(request, headers, self._from, self._to)
+        headers = self._from.calls.refers.outward(request, tailor.in_dialog(request, self._to.passage()))
+        if request.method in _OFFERS:
+            headers += session.asked(request, 0)
         if self._rack is not None:
             headers.append(("RAck", self._rack))
-        return self._from.calls.send_in_dialog(self._to, request.method, headers, request.body, user=self)
+        return self._from.calls.send_in_dialog(self._to, request.method, headers, tailor.body(request), user=self)
 
     def cancelled(self, reason: str | None) -> None:
         """The sender of a re-INVITE gives it up; the other side's 487 will come back."""
@@ -145,6 +152,8 @@ class Passing:
     def _free(self) -> None:
         if self._from.offering is self:
             self._from.offering = None
+        if self._request.method == "PRACK":
+            self._from.call.caller.release()
         if self in self._from.passing:
             self._from.passing.remove(self)
 
@@ -153,7 +162,7 @@ class Passing:
         if method in _OFFERS:
             source.dialog.refresh(self._request)
             target.dialog.refresh(message)
-            source.call.refreshed(message)
+            source.call.refreshed(self._request, message)
         if method == "INVITE":
             if self._late_offer:
                 self._offered = message.body
@@ -170,7 +179,7 @@ class Passing:
     def _acknowledged(self, ack: Message) -> None:
         """A late offer is answered in the ACK."""
         if self._late_offer:
-            self._to.ack(self._client.request, tailor.in_dialog(ack, self._from.peer, self._to.peer), ack.body)
+            self._to.ack(self._client.request, tailor.in_dialog(ack, self._to.passage()), ack.body)
         self._from.call.after_ack(self._from)
 
     def _unacknowledged(self) -> None:
@@ -180,12 +189,11 @@ class Passing:
         self._from.call.lost(self._from)
 
     def _answer(self, code: int, message: Message) -> None:
-        headers: Headers = tailor.response(message, self._to.peer, self._from.peer, self._request.method)
-        if code < 200:  # nothing inside a dialog is answered reliably through us
-            headers = without(headers, ("Require", "RSeq"))
+        headers: Headers = tailor.response(message, self._from.passage())
+        headers += session.granted(self._request, message, 0)
         if self._request.method in _OFFERS and code < 300:
             headers = [("Contact", self._from.dialog.contact), *headers]
         reason = message.reason if code == message.code else ""
         answer = response_to(self._request, code, reason or self._from.calls.reason(code), headers=headers)
-        answer.body = message.body
+        answer.body = tailor.body(message)
         self._server.respond(answer)

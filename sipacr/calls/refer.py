@@ -1,7 +1,7 @@
-"""Transfers: REFER passed from one side to the other, its NOTIFYs, and Replaces mapped to the leg that is meant.
+"""Transfers: the dialog that a Replaces means on the other side of us, and subscriptions that outlive their dialog.
 
 A far end knows its own dialog with us, never the one behind us: what it names in Replaces (RFC 3891) is looked up here
-and written as the other end knows it. A subscription outlives the BYE of its dialog (RFC 5057).
+and written as the other end knows it.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,11 +13,9 @@ from sipacr.calls.message import Headers, Message, parameters, uri_of
 if TYPE_CHECKING:
     from sipacr.calls.calls import Calls
 
-_UNRESERVED = "-_.!~*'()[]/:&+$?"  # what may stand unescaped in a header of a URI, "?" and "&" excepted
-
 
 class Named(NamedTuple):
-    """The dialog that a Replaces names, as its writer knows it."""
+    """The dialog that a Replaces names, as its reader knows it: the to-tag is the reader's own."""
 
     call_id: str
     to_tag: str
@@ -44,63 +42,63 @@ class Refers:
     def __init__(self, calls: "Calls") -> None:
         self._calls = calls
 
-    def outward(self, request: Message, headers: Headers, source: Half, target: Half) -> Headers:
-        """The headers of an in-dialog request for the other side; those of a REFER name what that side can reach."""
+    def outward(self, request: Message, headers: Headers) -> Headers:
+        """The headers of a request for the other side. Refer-To has lost what it carried; the call that the transfer
+        replaces is named again, as that side knows it."""
         if request.method != "REFER":
             return headers
-        refer_to = request.get("Refer-To")
-        if refer_to is None:
-            return headers
-        rest = [each for each in headers if each[0] not in ("Refer-To", "Target-Dialog")]
-        return [*rest, ("Refer-To", self._refer_to(refer_to, target))]
-
-    def _refer_to(self, value: str, target: Half) -> str:
-        """The same person, called through us; with Replaces the far end of the named dialog."""
-        uri, _, query = uri_of(value).partition("?")
-        user = uri.partition(":")[2].rpartition("@")[0].partition(";")[0]
-        ours = target.calls.network.contact(target.dialog.flow)
-        parts = []
-        for part in query.split("&") if query else []:
+        embedded = uri_of(request.get("Refer-To") or "").partition("?")[2]
+        for part in embedded.split("&"):
             name, _, text = part.partition("=")
-            if name.lower() == "replaces":
-                named = read_replaces(unquote(text))
-                half = self.meant(named) if named is not None else None
-                if half is None or half.other is None:
-                    continue
-                far = half.other
-                dialog = far.dialog
-                mapped = Named(
-                    dialog.call_id, dialog.remote_tag, dialog.local_tag, named is not None and named.early_only
-                )
-                user = uri_of(dialog.target).partition(":")[2].rpartition("@")[0].partition(";")[0] or user
-                parts.append(f"Replaces={quote(str(mapped), safe=_UNRESERVED.replace('?', '').replace('&', ''))}")
-            elif name.lower() in ("require",):
-                parts.append(part)
-        at = f"{user}@" if user else ""
-        return f"<sip:{at}{ours}{'?' + '&'.join(parts) if parts else ''}>"
+            mapped = self.mapped(unquote(text)) if name.lower() == "replaces" else None
+            if mapped is not None:
+                replaces = f"?Replaces={quote(mapped, safe='')}"
+                return [
+                    (n, f"{v[:-1]}{replaces}>") if n == "Refer-To" and v[-1:] == ">" else (n, v) for n, v in headers
+                ]
+        return headers
 
-    def meant(self, named: Named) -> Half | None:
-        """Our side of the dialog that a far end names: its to-tag is ours."""
-        return self._calls.halves.get((named.call_id, named.to_tag, named.from_tag))
+    def mapped(self, value: str) -> str | None:
+        """The Replaces within a Refer-To, for whoever is to carry it out: the dialog that is meant, by the ids that its
+        far end knows. None: it is none of ours."""
+        named = read_replaces(value)
+        half = self._calls.halves.get((named.call_id, named.to_tag, named.from_tag)) if named is not None else None
+        if named is None or half is None or half.other is None:
+            return None
+        far = half.other.dialog
+        return str(Named(far.call_id, far.remote_tag, far.local_tag, named.early_only))
 
     def replaced(self, invite: Message) -> Half | None:
-        """The half towards whom an INVITE with Replaces is meant to be put through: we gave these ids to its sender as
-        the far end knows them, so the from-tag is ours."""
+        """Towards whom an INVITE with Replaces is to be put through. Its sender was given the ids by `mapped`, so the
+        from-tag is ours; or he names a dialog of his own neighbour with us, whose far end is meant."""
         named = read_replaces(invite.get("Replaces") or "")
         if named is None:
             return None
-        return self._calls.halves.get((named.call_id, named.from_tag, named.to_tag))
+        halves = self._calls.halves
+        meant = halves.get((named.call_id, named.from_tag, named.to_tag))
+        if meant is None:
+            near = halves.get((named.call_id, named.to_tag, named.from_tag))
+            meant = near.other if near is not None else None
+        return meant
 
     def answered(self, request: Message, response: Message, source: Half, target: Half) -> None:
-        """A REFER was accepted: NOTIFYs of the other side will follow."""
-        if request.method == "REFER" and (response.get("Refer-Sub") or "").lower() != "false":
-            target.subscribed.add("refer")
+        """A request was accepted: after a REFER the other side will send NOTIFYs, after the last of them no more."""
+        if request.method == "REFER":
+            if (response.get("Refer-Sub") or request.get("Refer-Sub") or "").lower() != "false":
+                target.reports += 1
         elif request.method == "NOTIFY" and (request.get("Subscription-State") or "").lower().startswith("terminated"):
-            source.subscribed.discard("refer")
-            if source.ended:
-                source.forget()
-                target.forget()
+            source.reports = max(0, source.reports - 1)
+            if not self.alive(source):
+                for half in (source, target):
+                    if half.ended:
+                        half.forget()
+
+    def passes(self, request: Message, source: Half, target: Half) -> bool:
+        """Whether this request may still go to the other side: after a BYE only the report of a transfer (RFC 5057)."""
+        if request.method == "NOTIFY" and source.reports:
+            return True
+        return not (source.ended or target.ended)
 
     def alive(self, half: Half) -> bool:
         """Whether something is still to be reported in this dialog or the other side's."""
-        return bool(half.subscribed or (half.other is not None and half.other.subscribed))
+        return bool(half.reports or (half.other is not None and half.other.reports))
