@@ -46,6 +46,7 @@ class Call:
         self.callee: Callee | None = None  # who answered
         self.near: Half | None = None  # the caller's half, from the answer on
         self.far: Half | None = None  # the callee's
+        self.replaces: str | None = None  # the dialog at the callee that this call takes the place of (RFC 3891)
         self.started = calls.wall()
         self.answered_at: float | None = None
         self.ended_at: float | None = None

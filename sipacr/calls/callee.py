@@ -80,6 +80,8 @@ class Callee:
         body = tailor.body(invite)
         headers += calls.authorization(self.peer, "INVITE", uri, body)
         headers += tailor.initial_request(invite, invitation)
+        if call.replaces is not None:
+            headers += (("Replaces", call.replaces), ("Require", "replaces"))
         headers += session.asked(invite, self.peer.session_expires, self._min_se)
         self._heard = False
         self._connect = calls.timers.after(call.connect(self.peer), self._silent)

@@ -125,12 +125,19 @@ class Calls:
         if server is None:
             return
         refused = self._refusal(message, peer, plan)
+        replaced = self.refers.replaced(message) if message.get("Replaces") is not None else None
+        if refused is None and message.get("Replaces") is not None and replaced is None:
+            refused = 481  # RFC 3891 3
         if refused is not None:
             self.respond(server, refused, tag=self.dialog_tag(), headers=_retry_after(refused))
             return
+        if replaced is not None:
+            plan = self.refers.put_through(plan, replaced)
         now = self.wall()
         hunt = Hunt(plan.engine, plan.decision, plan.facts, self.state, now)
         call = Call(self, server, message, flow, peer, plan.facts.request, hunt)
+        if replaced is not None:
+            call.replaces = self.refers.named_for(replaced)
         self.live[call] = None
         self._load[peer.name] += 1
         self.counts["calls"] += 1

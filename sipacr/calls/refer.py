@@ -7,11 +7,17 @@ and written as the other end knows it.
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
+from sipacr.calls.addresses import user_and_host
 from sipacr.calls.half import Half
 from sipacr.calls.message import Headers, Message, parameters, uri_of
 
+from sipacr.routing.decision import Decision
+from sipacr.routing.ruleset import Position, Step
+
 if TYPE_CHECKING:
-    from sipacr.calls.calls import Calls
+    from sipacr.calls.calls import Calls, Plan
+
+_NOWHERE = Position("", 0, 0)
 
 
 class Named(NamedTuple):
@@ -80,6 +86,18 @@ class Refers:
             near = halves.get((named.call_id, named.to_tag, named.from_tag))
             meant = near.other if near is not None else None
         return meant
+
+    def put_through(self, plan: "Plan", half: Half) -> "Plan":
+        """What is done with an INVITE that replaces the dialog of `half`: no rule decides, its far end is called."""
+        user = user_and_host(uri_of(half.dialog.remote)) or ("", "")
+        step = Step("to", f"{user[0] or 'transfer'}@{half.peer.name}", _NOWHERE)
+        decision = Decision("relay", (), steps=(step,), end="end", max_ring=plan.decision.max_ring)
+        return plan._replace(decision=decision)
+
+    def named_for(self, half: Half) -> str:
+        """The Replaces of the INVITE to that far end."""
+        dialog = half.dialog
+        return str(Named(dialog.call_id, dialog.remote_tag, dialog.local_tag, early_only=False))
 
     def answered(self, request: Message, response: Message, source: Half, target: Half) -> None:
         """A request was accepted: after a REFER the other side will send NOTIFYs, after the last of them no more."""
