@@ -13,7 +13,7 @@ from sipacr.calls.half import Half
 from sipacr.calls.hunt import Attempt, End, Hunt, Ring
 from sipacr.calls.message import Headers, Message
 from sipacr.calls.network import Flow
-from sipacr.calls.outcome import outcome_of
+from sipacr.calls.outcome import UNREACHABLE_CODE, outcome_of
 from sipacr.calls.passage import OPTIONS, Invitation, Passage
 from sipacr.calls.timers import Timer
 from sipacr.calls.transactions import ServerTransaction
@@ -47,6 +47,7 @@ class Call:
         self.near: Half | None = None  # the caller's half, from the answer on
         self.far: Half | None = None  # the callee's
         self.replaces: str | None = None  # the dialog at the callee that this call takes the place of (RFC 3891)
+        self.agent: str | None = None  # who calls, if it is one of ours
         self.started = calls.wall()
         self.answered_at: float | None = None
         self.ended_at: float | None = None
@@ -80,7 +81,9 @@ class Call:
         self._ringing = []
         for attempt in ring.attempts:
             peer = self.calls.peer(attempt.peer)
-            if peer is not None:
+            if peer is None or (self.calls.is_full(peer) and not self.hunt.decision.emergency):
+                self.hunt.ended(attempt, "unreachable", UNREACHABLE_CODE, self.calls.wall())
+            else:
                 self._ringing.append(Callee(self, attempt, peer))
         self._until = self.calls.timers.after(max(0.0, ring.until - self.calls.wall()), self._time_is_up)
         if not self._ringing:

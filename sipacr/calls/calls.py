@@ -92,6 +92,8 @@ class Calls:
         self.on_end: Callable[[Call], None] = _nothing
         self.on_suspicion: Callable[[str], None] = _nothing_of
         self.draining = False
+        self._engine: Engine | None = None
+        self._extensions: dict[tuple[str, str], str] = {}  # extension and PBX -> agent
         state.busy = self._engaged
         state.idle_since = self._idle_since
         self.take(directory)
@@ -136,6 +138,8 @@ class Calls:
         now = self.wall()
         hunt = Hunt(plan.engine, plan.decision, plan.facts, self.state, now)
         call = Call(self, server, message, flow, peer, plan.facts.request, hunt)
+        call.agent = self._agent_calling(plan)
+        self.occupy(call.agent)
         if replaced is not None:
             call.replaces = self.refers.named_for(replaced)
         self.live[call] = None
@@ -153,6 +157,15 @@ class Calls:
         if self.draining or self.is_full(peer):
             return 503
         return None
+
+    def _agent_calling(self, plan: Plan) -> str | None:
+        """Which agent it is that calls from an extension of the asking PBX."""
+        if self._engine is not plan.engine:
+            self._engine = plan.engine
+            agents = plan.engine.ruleset.agents.values()
+            self._extensions = {(agent.extension, agent.pbx): agent.name for agent in agents}
+        request = plan.facts.request
+        return None if request.anonymous else self._extensions.get((request.caller.text, request.peer))
 
     def is_full(self, peer: Peer) -> bool:
         """Whether this peer has as many calls as it may."""
@@ -298,15 +311,24 @@ class Calls:
         """An agent is being rung."""
         self._load[attempt.peer] += 1
         if attempt.target.agent is not None:
-            self._engaged[attempt.target.agent.name] += 1
+            self.occupy(attempt.target.agent.name)
 
     def release(self, attempt: Attempt) -> None:
         """He is free again."""
         _less(self._load, attempt.peer)
         if attempt.target.agent is not None:
-            name = attempt.target.agent.name
-            _less(self._engaged, name)
-            self._idle_since[name] = self.wall()
+            self.vacate(attempt.target.agent.name)
+
+    def occupy(self, agent: str | None) -> None:
+        """An agent is in a call, or being rung."""
+        if agent is not None:
+            self._engaged[agent] += 1
+
+    def vacate(self, agent: str | None) -> None:
+        """He has one call less."""
+        if agent is not None:
+            _less(self._engaged, agent)
+            self._idle_since[agent] = self.wall()
 
     def suspect(self, peer: Peer) -> None:
         """A call found this peer silent."""
@@ -320,6 +342,7 @@ class Calls:
         """A call is over."""
         if self.live.pop(call, False) is not False:
             _less(self._load, call.peer.name)
+            self.vacate(call.agent)
             self.on_end(call)
 
 
