@@ -54,8 +54,7 @@ class Repeating:
         clock = self._clock
         left = self._deadline - clock.timers.now
         if left < _EARLY:
-            self._timer = None
-            self.waiting = False
+            self._answered()
             self.give_up()
             return
         pause = left

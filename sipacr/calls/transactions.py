@@ -198,7 +198,6 @@ class ClientTransaction(Repeating):
 
     def give_up(self) -> None:
         """Timers B and F, and the end of the wait after a CANCEL."""
-        self._answered()
         self._table.client_ended(self.key)
         self.user.timed_out(self)
 

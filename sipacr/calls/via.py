@@ -23,7 +23,7 @@ def branch_and_sent_by(via: str) -> tuple[str, str]:
     if 0 < space < end <= start and via.count(" ") == 1 and not ("," in via or '"' in via or "\t" in via):
         stop = via.find(";", start + 8)
         return via[start + 8 : stop if stop > 0 else len(via)], via[space + 1 : end].lower()
-    first = split(via)[0] if via else ""
+    first = next(iter(split(via)), "")
     protocol_and_host = first.partition(";")[0].split("/", 2)[-1].split(None, 1)
     sent_by = "".join(protocol_and_host[1].split()).lower() if len(protocol_and_host) > 1 else ""
     return parameters(first).get("branch", ""), sent_by

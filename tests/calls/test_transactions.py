@@ -43,6 +43,7 @@ def test_accepted_is_silent_and_takes_further_2xx_only(world: World, flow: Flow)
     assert world.transactions.request(request(), flow) is None
     world.says(server, 180)
     world.says(server, 486)
+    assert world.network.starts() == []
     assert world.times_of("200 INVITE", 20) == []
     server.repeat()
     world.says(server, 200)
@@ -401,5 +402,7 @@ def test_many_at_once_share_their_timers(world: World) -> None:
         world.hear(transaction, 200)
         world.says(server, 200)
     assert len(world.timers) < 10
+    world.at(0.5)
+    assert len(world.timers) == 2  # for what must be remembered: nothing waits to be repeated
     world.at(40)
     world.nothing_is_left()

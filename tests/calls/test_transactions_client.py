@@ -205,10 +205,14 @@ def test_a_response_that_fits_nothing_is_nobodys(world: World, name: str, value:
     assert user.told == []
 
 
-def test_a_response_with_two_vias_is_nobodys(world: World) -> None:
+@pytest.mark.parametrize("at", [0, 1, 5])
+@pytest.mark.parametrize(
+    "other", ["SIP/2.0/UDP 198.51.100.1;branch=z9hG4bKa", "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKt1"]
+)
+def test_a_response_with_two_vias_is_nobodys(world: World, at: int, other: str) -> None:
     transaction, user = world.client()
     response = answer(transaction.request, 200)
-    response.headers.append(("Via", "SIP/2.0/UDP 198.51.100.1;branch=z9hG4bKa"))
+    response.headers.insert(at, ("Via", other))
     assert not world.transactions.response(response, CALLEE)
     assert user.told == []
 
