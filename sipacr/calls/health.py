@@ -195,7 +195,7 @@ class _Address:
         self._answers = 0 if failure else self._answers + 1
         turned = self._answers >= health.up_after if self.down else self._failures >= health.down_after
         self.down ^= turned
-        in_doubt = not turned and bool(self._answers if self.down else self._failures)
+        in_doubt = self._answers if self.down else self._failures
         self._ask_after(_QUICK if in_doubt else health.every)
         if turned:
             self._watch.settled(self._peer, self.target, self.down, failure or "it answers again")

@@ -4,7 +4,7 @@ import hashlib
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipacr.calls.digest import Authentication, answer, credentials_of, strongest
@@ -154,6 +154,7 @@ def test_a_password_never_shows() -> None:
     assert "zanzibar" not in repr(BOB)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=60))
 def test_no_challenge_breaks_anything(text: str) -> None:
     for challenge in (
@@ -292,6 +293,7 @@ def test_the_ack_repeats_the_credentials_of_its_invite() -> None:
     assert credentials_of(invite) == [("Authorization", "Digest a"), ("Proxy-Authorization", "Digest b")]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=60))
 def test_a_server_that_is_never_content_hears_each_request_three_times_at_most(
     turns: list[tuple[int, int, bool]],

@@ -1,7 +1,7 @@
 """Health of peers: asked by OPTIONS, down after so many failures, up after so many answers."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipacr.calls.health import Watch
@@ -242,6 +242,17 @@ def test_a_call_that_failed_finds_a_dead_peer_soon() -> None:
     assert peers.times() == []
 
 
+def test_many_calls_that_fail_do_not_put_off_the_judgement() -> None:
+    peers = Peers(FIRST)
+    peers.run(5)
+    del peers.alive[FIRST]
+    for _ in range(245):
+        peers.watch.unreachable("pbx")
+        peers.run(0.05)
+    assert peers.watch.is_down("pbx")
+    assert peers.times() == pytest.approx([0, 5, 9, 13], abs=0.1)  # 4 s of patience for each
+
+
 def test_a_call_that_failed_at_a_stranger_is_nobodys() -> None:
     peers = Peers(FIRST)
     peers.run(5)
@@ -325,6 +336,7 @@ def test_who_is_watched() -> None:
     assert len(peers.told) == 1
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["up", "down", "503", "gone", "back", "suspect", "short", "long"]), max_size=30),
     st.integers(1, 4),

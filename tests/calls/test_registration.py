@@ -1,7 +1,7 @@
 """Registering at a trunk: granted, refreshed, refused, moved to the next address, taken back."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipacr.calls.message import Headers, Message, parameters, uri_of
@@ -207,6 +207,15 @@ def test_too_brief_for_ever(headers: Headers) -> None:
     assert trunk.registrant._asked <= 86_400
 
 
+def test_too_brief_again_at_a_later_refresh() -> None:
+    trunk = Trunk(FIRST)
+    trunk.answer(trunk.request(), 423, ("Min-Expires", "900"))
+    trunk.answer(trunk.request(), 200, ("Expires", "900"))
+    trunk.quiet_for()
+    trunk.answer(trunk.request(), 423, ("Min-Expires", "1800"))
+    assert trunk.request().get("Expires") == "1800"
+
+
 def test_challenged() -> None:
     trunk = Trunk(FIRST, auth=True)
     first = trunk.request()
@@ -290,6 +299,17 @@ def test_nobody_answers() -> None:
     assert len(set(pauses[5:])) == 3
 
 
+def test_after_success_the_pauses_are_short_again() -> None:
+    trunk = Trunk(FIRST)
+    for _ in range(4):
+        trunk.answer(trunk.request(), 503)
+        trunk.quiet_for()
+    trunk.grant()
+    trunk.quiet_for()
+    trunk.answer(trunk.request(), 503)
+    assert trunk.quiet_for() <= 10
+
+
 def test_no_address_and_no_way() -> None:
     trunk = Trunk()
     assert trunk.told == [(False, "none of its addresses is known")]
@@ -351,6 +371,28 @@ def test_a_connection_that_dies_under_a_refresh() -> None:
     assert trunk.registrant.target == FIRST
 
 
+def test_a_connection_that_is_lost_while_it_is_refreshed_on_another() -> None:
+    trunk = Trunk(OVER_TCP, FIRST)
+    trunk.grant()
+    bound = trunk.last_flow()
+    trunk.quiet_for()
+    trunk.answer(trunk.request(), 503)
+    trunk.registrant.lost(bound)
+    assert trunk.registrant.until is None
+    assert trunk.registrant.next_try is None
+    trunk.run(0.4)
+    trunk.grant()
+    assert trunk.registrant.target == FIRST
+
+
+def test_a_datagram_that_is_lost_ends_no_registration() -> None:
+    trunk = Trunk(FIRST)
+    trunk.grant()
+    trunk.registrant.lost(trunk.last_flow())
+    assert trunk.registrant.until == 1600.0
+    assert trunk.quiet_for() > 200
+
+
 def test_the_way_is_kept_open_while_it_is_registered() -> None:
     trunk = Trunk(FIRST)
     trunk.run(5)
@@ -381,6 +423,16 @@ def test_taken_back() -> None:
     assert trunk.network.messages() == []
     assert len(trunk.transactions) == 0
     assert trunk.told == [(True, ""), (False, "")]
+
+
+def test_stopped_twice() -> None:
+    trunk = Trunk(FIRST)
+    trunk.grant()
+    trunk.registrant.stop(trunk.done)
+    trunk.stop()
+    assert trunk.request().cseq[0] == 2
+    trunk.answer(trunk.network.sent[-1].message, 200)
+    assert trunk.ended == 1
 
 
 def test_stopped_while_it_registers() -> None:
@@ -432,10 +484,11 @@ EVENTS = st.lists(
 )
 
 
-@given(EVENTS, st.booleans())
-def test_whatever_happens_it_goes_on_and_it_ends(events: list[str], auth: bool) -> None:
+@settings(deadline=None, max_examples=60)
+@given(EVENTS, st.booleans(), st.permutations([FIRST, OVER_TCP]))
+def test_whatever_happens_it_goes_on_and_it_ends(events: list[str], auth: bool, targets: list[Target]) -> None:
     """CSeq always rises, there is one REGISTER at a time, the state is true, and a stop ends everything once."""
-    trunk = Trunk(FIRST, OVER_TCP, auth=auth)
+    trunk = Trunk(*targets, auth=auth)
     for turn, event in enumerate(events):
         pending = trunk.registrant._transaction
         if event == "wait":
