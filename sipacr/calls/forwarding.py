@@ -112,7 +112,7 @@ def _split(text: str, port: int) -> tuple[str, int]:
         host, _, rest = text.lower().partition(":")
         rest = ":" + rest
     written = rest.removeprefix(":")
-    return host.removesuffix("."), int(written) if written.isdigit() else port
+    return host.removesuffix("."), int(written) if written.isdecimal() and len(written) < 6 else port
 
 
 def _is_barred(engine: Engine, facts: Facts, number: Number, now: float) -> bool:

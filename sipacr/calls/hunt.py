@@ -15,13 +15,14 @@ from sipacr.calls.outcome import Outcome, answer_of, best, is_trunks_own
 from sipacr.routing.decide import Engine
 from sipacr.routing.decision import Decision
 from sipacr.routing.facts import Facts, Number, State
-from sipacr.routing.offers import Offers
+from sipacr.routing.offers import Offers, Skipped
 from sipacr.routing.resolve import Resolution, resolve
-from sipacr.routing.ruleset import RejectWith, Step
+from sipacr.routing.ruleset import MAX_RING, RejectWith, Step
 from sipacr.routing.targets import Target
 
 RING = 20.0  # seconds that a person is rung, where neither step nor profile say else
 MAX_FOLLOWED = 3  # legs that come of the 3xx of one leg, and of theirs
+_LONGEST_DELAY = 9  # digits of a Retry-After
 _LEAST = 0.1  # seconds: who could be rung for less is not
 _OFFERED = "was already offered in this call"
 _NOBODY = RejectWith(480)
@@ -114,7 +115,7 @@ class Hunt:
         """`state` is the router's own and is read at each turn; its cursors are moved when somebody is offered."""
         self.decision = decision
         self.connect = decision.connect  # seconds that a leg may be silent; None: as its peer says
-        self.deadline = now + decision.max_ring  # of the steps; what follows the last one has as long again
+        self.deadline = now + decision.max_ring  # of the steps, then of what follows the last one
         self.tried: list[Tried] = []
         self.skipped: list[NotTried] = []
         self.broken: list[str] = []
@@ -188,8 +189,13 @@ class Hunt:
             return None
         self._move_cursor(turn, found)
         turn.names.update(offer.target.name for offer in offers)
-        more = not turn.over and (len(found.ranks) > 1 or bool(found.skipped))
+        more = not turn.over and (len(found.ranks) > 1 or any(map(self._may_come_free, found.skipped)))
         return self._dial(offers, turn, now, more)
+
+    def _may_come_free(self, skipped: Skipped) -> bool:
+        """Whether somebody who is skipped now (busy, away) may be offered by the same step a little later."""
+        target = self._engine.places.agents.get(skipped.who)
+        return target is not None and target.address not in self._offered
 
     def _note(self, turn: _Turn, found: Resolution) -> None:
         for skipped in found.skipped:
@@ -228,7 +234,7 @@ class Hunt:
     def _from_tail(self, now: float) -> Ring | None:
         if self._tail is None:
             self._leave_steps()
-            self.deadline = now + self.decision.max_ring
+            self.deadline = now + max(self.decision.max_ring, MAX_RING)  # who rang long must not cost the fallback
             self._turn = _Turn(None, self.deadline, over=True)
             self._tail = deque(self._after_the_last(now))
         assert self._turn is not None
@@ -282,7 +288,7 @@ class Hunt:
     def _dial(self, offers: Iterable[_Offer], turn: _Turn, now: float, more: bool) -> Ring:
         self._rings += 1
         if self.decision.emergency:  # each way has the whole time
-            turn.until = self.deadline = now + self.decision.max_ring
+            turn.until = self.deadline = now + MAX_RING
         attempts = tuple([self._attempt(offer, turn, now) for offer in offers])
         self._ringing = attempts
         last = not more and not any(attempt.ways for attempt in attempts) and not self._may_go_on(turn)
@@ -362,6 +368,8 @@ class Hunt:
         self._waiting.extend([_Offer(target, (target,), attempt) for target in followed[:room]])
         if not followed[:room]:
             self._fail(attempt, "forwarded", code, None)
+        elif self.decision.emergency and attempt.ways:
+            self._waiting.append(_Offer(attempt.target, attempt.ways, attempt.by))
 
     def _is_passed(self, attempt: Attempt) -> bool:
         """Whether the caller gets this 3xx: its sender's settings say so, and the caller's peer takes redirects."""
@@ -402,7 +410,9 @@ class Hunt:
         return True
 
     def _fail(self, attempt: Attempt, outcome: Outcome, code: int, retry_after: str | None) -> None:
-        self._failures.append(_Failure(attempt, outcome, answer_of(code), _seconds(retry_after)))
+        self._failures.append(
+            _Failure(attempt, outcome, answer_of(code), None if code == 503 else _seconds(retry_after))
+        )
         if attempt.ways and (self.decision.emergency or is_trunks_own(outcome, code)):
             self._waiting.append(_Offer(attempt.target, attempt.ways, attempt.by))
             return
@@ -426,4 +436,4 @@ def _origin(attempt: Attempt | None) -> Attempt | None:
 def _seconds(retry_after: str | None) -> int | None:
     """The delay of a Retry-After, without comment and parameters (RFC 3261 20.33)."""
     digits = (retry_after or "").partition(";")[0].partition("(")[0].strip()
-    return int(digits) if digits.isdigit() else None
+    return int(digits) if digits.isdecimal() and len(digits) < _LONGEST_DELAY else None
