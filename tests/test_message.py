@@ -77,6 +77,23 @@ def st_where(extra: list[str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
+    ("change", "headers", "cseq"),
+    [
+        (("CSeq: 1 ", "CSeq:12 "), {}, 12),
+        (("Contact:", "X-Campaign:\nContact:"), {}, 1),
+        (("Contact:", "P-Asserted-Identity: <sip:1@c>\nContact:"), {"p-asserted-identity": ["<sip:1@c>"]}, 1),
+    ],
+)
+def test_what_the_short_way_must_not_miss(
+    routed: Routed, trunk: Peer, change: tuple[str, str], headers: dict[str, list[str]], cseq: int
+) -> None:
+    routed.front.read_headers(["X-Campaign", "P-Asserted-Identity"])
+    routed.send(invite(change), trunk)
+    (request,) = routed.requests
+    assert (dict(request.headers), request.cseq) == (headers, cseq)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         (),

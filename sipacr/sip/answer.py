@@ -26,6 +26,7 @@ REASONS = {
     607: b"Unwanted", 608: b"Rejected",
 }  # fmt: skip
 
+END = b"Content-Length: 0\r\n\r\n"
 _SENT_BY = re.compile(rb"\s(\[[^\]]*\]|[^\s:;]+)(?:\s*:\s*(\d{1,5}))?\s*$")
 
 
@@ -123,12 +124,12 @@ def answer(head: Head, verdict: Verdict, to_tag: bytes, host: bytes, port: int) 
         if value.strip():
             tag = b";tag=" + to_tag if place == TO and to_tag else b""
             lines.append(b"%b:%b%b\r\n" % (name, value.rstrip(), tag))
-    return Reply(b"".join((*lines, verdict.headers, b"Content-Length: 0\r\n\r\n")), answer_port)
+    return Reply(b"".join((*lines, verdict.headers, END)), answer_port)
 
 
 def compose(verdict: Verdict, via: bytes, from_: bytes, to: bytes, to_tag: bytes, call_id: bytes, cseq: bytes) -> bytes:
     """The same for a request of the common form, from its values as they stand behind their colons."""
-    form = b"SIP/2.0 %b\r\nVia:%b\r\nFrom:%b\r\nTo:%b;tag=%b\r\nCall-ID:%b\r\nCSeq:%b\r\n%bContent-Length: 0\r\n\r\n"
+    form = b"SIP/2.0 %b\r\nVia:%b\r\nFrom:%b\r\nTo:%b;tag=%b\r\nCall-ID:%b\r\nCSeq:%b\r\n%b%b"
     return form % (
-        verdict.status, via, from_, to, to_tag, call_id, cseq, verdict.headers,
+        verdict.status, via, from_, to, to_tag, call_id, cseq, verdict.headers, END,
     )  # fmt: skip

@@ -65,11 +65,18 @@ def facts(head: Head, message: Message, peer: Peer, parser: Parser) -> Request:
 
 def plain_facts(plain: Plain, peer: Peer, call_id: str) -> Request:
     """The facts of an INVITE that the short cut has read: the same as `facts` says of it."""
-    if plain.asserted is not None and peer.trusted:
-        user, host = plain.asserted
-    else:
-        user, host = plain.from_user, plain.from_host
-    anonymous = is_anonymous(user, host)
+    asserted = plain.asserted if peer.trusted else None
+    user, host = asserted or (plain.from_user, plain.from_host)
+    return known_facts(peer, user, host, plain.user, call_id, plain.from_tag, plain.cseq)
+
+
+def known_facts(
+    peer: Peer, caller: str, caller_host: str, target: str, call_id: str, from_tag: str, cseq: int
+) -> Request:
+    """The facts of an INVITE without Privacy and without headers that somebody asks for. `caller` and `target` are the
+    user parts that count."""
+    anonymous = is_anonymous(caller, caller_host)
     read = peer.plan.read
-    caller = NOBODY if anonymous else read(user)
-    return Request(caller, read(plain.user), peer.name, anonymous, _NOTHING, call_id, plain.from_tag, plain.cseq)
+    return Request(
+        NOBODY if anonymous else read(caller), read(target), peer.name, anonymous, _NOTHING, call_id, from_tag, cseq
+    )

@@ -12,12 +12,13 @@ from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Request
 from sipacr.sip import gate
 from sipacr.sip.answer import Reply, Verdict, answer, compose, header, sent_by, stamp_via, status
-from sipacr.sip.caller import IDENTITY, facts, plain_facts
+from sipacr.sip.caller import IDENTITY, facts, known_facts, plain_facts
 from sipacr.sip.message import Message, Parser, entities
 from sipacr.sip.plain import Plain
 from sipacr.sip.plain import read as read_plain
 from sipacr.sip.recent import LIFETIME, Recent, Same
 from sipacr.sip.scan import CALL_ID, TO, VIA, Head, Scanner, datagram
+from sipacr.sip.shape import Shapes
 from sipacr.sip.stun import binding_response
 
 log = logging.getLogger("sipacr.sip")
@@ -50,6 +51,7 @@ class Front:
         self._secret = secret
         self._clock = clock
         self._recent = Recent()
+        self._shapes = Shapes(parser.accepts)
         self._kept: dict[tuple[Same, str], Verdict] = {}
         self._kept_until: deque[tuple[float, tuple[Same, str]]] = deque()
         self.read_headers(())
@@ -59,7 +61,10 @@ class Front:
 
     def read_headers(self, names: Iterable[str]) -> None:
         """Hand these headers (any case) to the rules, besides those that say who calls."""
-        self._scanner = Scanner((*IDENTITY, *names))
+        named = [name.lower() for name in names]
+        self._scanner = Scanner((*IDENTITY, *named))
+        self._identity_named = IDENTITY[0] in named
+        self._shapes.forget()
 
     def set_own_addresses(self, addresses: Iterable[tuple[str, int]]) -> None:
         """Where we listen: a request whose Via names one of these has been here before."""
@@ -68,22 +73,56 @@ class Front:
         texts = [b"%b:%d" % (host, port) for host, port in bracketed]
         texts += [host + b";" for host, port in bracketed if port == 5060]
         self._own_texts = tuple(texts)
+        self._shapes.forget()
 
     def datagram(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
         """Answer one datagram of a known peer, or None where nothing is to be said."""
         start = data[:4]
+        if start == b"INVI":
+            return self._alike(data, peer, host, port) or self._invited(data, peer, host, port)
         if start == b"ACK " or start == b"SIP/":  # nothing answers an ACK, and no request of ours awaits a response
             return None
-        if data[:1] == b"\0":
+        if start[:1] == b"\0":
             response = binding_response(data, host.decode(), port)
             return Reply(response, port) if response else None
         return self.request(datagram(self._scanner, data), peer, host, port)
 
+    def _alike(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
+        """The shortest cut: an INVITE like those before it. None where the other ways have to look."""
+        try:
+            for shape in self._shapes.of(peer, host, port):
+                values = shape.read(data)
+                if values is not None:
+                    target, caller, branch_, tag, call_id, cseq, _, _ = values
+                    same = (call_id, tag.decode(), int(cseq))
+                    branch = branch_.decode()
+                    request = known_facts(
+                        peer, caller.decode(), shape.caller_host, target.decode(), call_id.decode(), same[1], same[2]
+                    )
+                    verdict = self._invite(same, branch, request, peer)
+                    return Reply(shape.compose(verdict, values, self._tag((same, branch))), shape.port)
+        except Exception:  # noqa: BLE001  # told by _loud; the other ways may still answer
+            self._loud(datagram(self._scanner, data))
+        return None
+
+    def _invited(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
+        """Answer an INVITE whose shape is not known, and now and then learn it."""
+        head = datagram(self._scanner, data)
+        reply = self.request(head, peer, host, port)
+        if self._shapes.wants(peer, host, port, self._clock()):
+            try:
+                plain = self._plain(head, peer)
+                if plain is not None:
+                    self._shapes.learn(head, plain, peer, host, port)
+            except Exception:  # noqa: BLE001  # told by _loud; the answer stands
+                self._loud(head)
+        return reply
+
     def request(self, head: Head, peer: Peer, host: bytes, port: int) -> Reply | None:
         """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
         try:
-            plain = read_plain(head) if head.fault is None and peer.dialled_from == "request-uri" else None
-            if plain is not None and plain.sent_by[:2] not in self._own and self._parser.accepts(head.text):
+            plain = self._plain(head, peer)
+            if plain is not None:
                 return self._answer_plain(head, plain, peer, host, port)
         except Exception:  # noqa: BLE001  # told by _loud; the long way may still answer
             self._loud(head)
@@ -95,6 +134,15 @@ class Front:
         except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
             self._loud(head)
             return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
+
+    def _plain(self, head: Head, peer: Peer) -> Plain | None:
+        """An INVITE of the common form in which PJSIP finds no fault; None for all else."""
+        if head.fault is not None or peer.dialled_from != "request-uri":
+            return None
+        plain = read_plain(head)
+        if plain is None or plain.sent_by[:2] in self._own or (self._identity_named and plain.asserted):
+            return None  # a loop, or a header that rules name: the short cut tells them of none
+        return plain if self._parser.accepts(head.text) else None
 
     def _answer_plain(self, head: Head, plain: Plain, peer: Peer, host: bytes, port: int) -> Reply:
         """The short cut for an INVITE of the common form; the long way has to say the same."""

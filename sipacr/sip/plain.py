@@ -58,7 +58,7 @@ def read(head: Head) -> Plain | None:
     (_, via, from_, to, call_id, cseq, record_route, _, content_type, hops, require, asserted, *kept) = values
     if user is None or record_route is not None or require is not None or (head.body and content_type is None):
         return None
-    if type(via) is not bytes or hops not in _HOPS or any(kept):
+    if type(via) is not bytes or hops not in _HOPS or kept.count(None) < len(kept):
         return None
     if not (type(from_) is type(to) is type(cseq) is type(call_id) is bytes):
         return None
@@ -72,7 +72,9 @@ def read(head: Head) -> Plain | None:
     caller, branch, number = _FROM(from_), _BRANCH(after), cseq[1:-7]
     if sent_by is None or caller is None or branch is None or len(branch[1]) == _COOKIE:
         return None
-    if not (to.endswith(b">") and cseq.endswith(b" INVITE") and number.isdigit() and len(number) < 10):
+    if not (to.endswith(b">") and cseq[:1] == b" " and cseq.endswith(b" INVITE") and number.isdigit()):
+        return None
+    if len(number) > 9:
         return None
     who, host, tag = caller.groups()
     return Plain(

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 (OTHER, VIA, FROM, TO, CALL_ID, CSEQ, RECORD_ROUTE, CONTENT_LENGTH, CONTENT_TYPE, MAX_FORWARDS, REQUIRE,
  ASSERTED) = range(12)  # fmt: skip
 
-_NAMES = {
+PLACES = {  # by name, long or short, in lower case
     b"via": VIA, b"v": VIA,
     b"from": FROM, b"f": FROM,
     b"to": TO, b"t": TO,
@@ -76,7 +76,7 @@ class Scanner:
 
     def __init__(self, keep: Iterable[str] = ()) -> None:
         self._kept_names = tuple(dict.fromkeys(("p-asserted-identity", *(name.lower() for name in keep))))
-        self._places = _NAMES | {name.encode(): place for place, name in enumerate(self._kept_names, ASSERTED)}
+        self._places = PLACES | {name.encode(): place for place, name in enumerate(self._kept_names, ASSERTED)}
         self._spelled = dict(self._places)
         self._empty: list[Value] = [None] * (ASSERTED + len(self._kept_names))
 
