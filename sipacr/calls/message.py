@@ -25,7 +25,13 @@ _KNOWN = """
 _NAMES = {name.lower(): name for name in _KNOWN.split()} | _COMPACT
 _spelled: dict[str, str] = {}  # as it was written -> canonical
 _REMEMBERED = 1024
-_FOLD = re.compile(r"\r?\n[ \t]+")
+_END = re.compile(r"\r\n?|\n")  # PJSIP ends a line at each of these
+_FOLD = re.compile(r"\r\n[ \t]+")
+_WHITE = " \t"  # not str.strip's: that would take bytes of others
+# What PJSIP accepts beyond the one space of RFC 3261 7.1 and 7.2.
+_REQUEST = re.compile(r"[ \t]*(\S+)[ \t]+(.*?)[ \t]+SIP/2\.0[ \t]*", re.IGNORECASE)
+_RESPONSE = re.compile(r"[ \t]*SIP/2\.0[ \t]*([0-9]{3})[ \t]?(.*)", re.IGNORECASE)
+_CSEQ = re.compile(r"([0-9]{1,10})[ \t]*(\S*)")
 
 Headers = list[tuple[str, str]]
 
@@ -70,9 +76,13 @@ class Message:
 
     @property
     def cseq(self) -> tuple[int, str]:
-        """Number and method."""
-        number, _, method = (self.get("CSeq") or "0 ").partition(" ")
-        return int(number), method.strip()
+        """Number and method; (0, "") if there is none."""
+        value = self.get("CSeq") or ""
+        number, _, method = value.partition(" ")
+        if method.isalpha() and number.isdecimal() and len(number) <= 10:
+            return int(number), method
+        found = _CSEQ.fullmatch(value)
+        return (int(found[1]), found[2]) if found else (0, "")
 
     def render(self) -> bytes:
         """The message as it goes to the wire."""
@@ -84,27 +94,44 @@ class Message:
 
 
 def parse(head: bytes, body: bytes = b"") -> Message:
-    """Read a head that PJSIP has accepted, up to its empty line, and take `body` as it is."""
-    text = head.decode("utf-8", "surrogateescape")
-    if "\n " in text or "\n\t" in text:
+    """Read a head that PJSIP has accepted, up to its empty line, and take `body` as it is.
+
+    Raises ValueError if the start line is none: PJSIP cannot have accepted it.
+    """
+    text = head.lstrip(b"\r\n").decode("utf-8", "surrogateescape")  # RFC 3261 7.5
+    if not text.count("\r\n") == text.count("\n") == text.count("\r"):
+        text = _END.sub("\r\n", text)
+    if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
-    lines = text.split("\r\n") if text.count("\n") == text.count("\r\n") else text.replace("\r\n", "\n").split("\n")
+    lines = text.split("\r\n")
     headers: Headers = []
     for line in lines[1:]:
         written, colon, value = line.partition(":")
         if colon:
             name = _spelled.get(written) or _spell(written)
             if name != "Content-Length":
-                headers.append((name, value.strip()))
+                headers.append((name, value.strip(_WHITE)))
     first, _, rest = lines[0].partition(" ")
-    if first[:4].upper() == "SIP/":
-        code, _, reason = rest.partition(" ")
-        return Message(code=int(code), reason=reason, headers=headers, body=body)
-    return Message(first, rest.rpartition(" ")[0].strip(), headers=headers, body=body)
+    second, _, third = rest.partition(" ")
+    if third == "SIP/2.0" and first and second:
+        return Message(first, second, headers=headers, body=body)
+    if first == "SIP/2.0" and len(second) == 3 and second.isdecimal():
+        return Message(code=int(second), reason=third, headers=headers, body=body)
+    return _with_odd_start(lines[0], headers, body)
+
+
+def _with_odd_start(line: str, headers: Headers, body: bytes) -> Message:
+    response = _RESPONSE.fullmatch(line)
+    if response:
+        return Message(code=int(response[1]), reason=response[2].strip(_WHITE), headers=headers, body=body)
+    request = _REQUEST.fullmatch(line)
+    if request is None:
+        raise ValueError(f"no start line: {line!r}")
+    return Message(request[1], request[2], headers=headers, body=body)
 
 
 def _spell(written: str) -> str:
-    stripped = written.strip()
+    stripped = written.strip(_WHITE)
     name = _NAMES.get(stripped.lower(), stripped)
     if len(_spelled) < _REMEMBERED:
         _spelled[written] = name
@@ -115,6 +142,8 @@ def split(value: str) -> list[str]:
     """Split at the commas that stand neither in quotes nor in angle brackets; empty parts are dropped."""
     if "," not in value:
         return [value] if value else []
+    if '"' not in value and "<" not in value:
+        return [part for each in value.split(",") if (part := each.strip())]
     parts, start, quoted, angle, escaped = [], 0, False, False, False
     for index, character in enumerate(value):
         if escaped:
@@ -127,9 +156,9 @@ def split(value: str) -> list[str]:
         elif character in "<>":
             angle = character == "<"
         elif character == "," and not angle:
-            parts.append(value[start:index].strip())
+            parts.append(value[start:index].strip(_WHITE))
             start = index + 1
-    return [part for part in (*parts, value[start:].strip()) if part]
+    return [part for part in (*parts, value[start:].strip(_WHITE)) if part]
 
 
 def parameters(value: str) -> dict[str, str]:
@@ -140,15 +169,15 @@ def parameters(value: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in _cut(_behind(value), ";")[1:]:
         name, _, text = part.partition("=")
-        found[name.strip().lower()] = text.strip()
+        found[name.strip(_WHITE).lower()] = text.strip(_WHITE)
     return found
 
 
 def tag(value: str) -> str:
     """The tag of a From or To; "" if there is none."""
     behind = value[value.rfind(">") + 1 :]
-    if behind.startswith(";tag=") and ";" not in behind[5:]:  # as nearly everybody writes it
-        return behind[5:]
+    if behind.startswith(";tag=") and ";" not in behind[5:] and '"' not in behind:  # as nearly everybody writes it
+        return behind[5:].strip(_WHITE)
     return parameters(value).get("tag", "")
 
 
@@ -157,13 +186,13 @@ def uri_of(value: str) -> str:
     start = _outside_quotes(value, "<")
     if start >= 0:
         return value[start + 1 : value.find(">", start)]
-    return value.partition(";")[0].strip()
+    return value.partition(";")[0].strip(_WHITE)
 
 
 def display_of(value: str) -> str:
     """The display name as it is written, quotes included; "" if there is none."""
     start = _outside_quotes(value, "<")
-    return value[:start].strip() if start > 0 else ""
+    return value[:start].strip(_WHITE) if start > 0 else ""
 
 
 def with_parameter(value: str, name: str, text: str) -> str:
@@ -183,8 +212,10 @@ def _behind(value: str) -> str:
 
 
 def _outside_quotes(value: str, sought: str) -> int:
-    if '"' not in value:
-        return value.find(sought)
+    first = value.find(sought)
+    before = value[: first + 1]
+    if '"' not in before or ("\\" not in before and before.count('"') % 2 == 0):
+        return first
     quoted = escaped = False
     for index, character in enumerate(value):
         if escaped:
