@@ -96,12 +96,10 @@ def assertion(message: Message, passage: Passage, invitation: Invitation | None 
     return [("Remote-Party-ID", f"{value};party={party};screen=yes;privacy={'full' if hidden else 'off'}")]
 
 
-def privacy(message: Message, passage: Passage, invitation: Invitation | None = None) -> Headers:
-    """Privacy as it goes on: without what we have done already for an untrusted target (RFC 3323 5), and without the
-    caller's wish to be hidden where a rule shows another number."""
-    left = wishes(message, passage)
-    if not left:
-        return []
+def privacy(wished: list[str], passage: Passage, invitation: Invitation | None = None) -> Headers:
+    """Privacy of a caller with these wishes, as it goes on: without what we have done already for an untrusted target
+    (RFC 3323 5), and without the wish to be hidden where a rule shows another number."""
+    left = wished
     if _of_rule(invitation) is not None:
         left = [wish for wish in left if wish not in _HIDING]
     if not passage.target.trusted and not (invitation is not None and invitation.emergency):
@@ -109,11 +107,11 @@ def privacy(message: Message, passage: Passage, invitation: Invitation | None = 
     return [("Privacy", ";".join(left))] if left and left != ["critical"] else []
 
 
-def hidden_names(message: Message, passage: Passage, invitation: Invitation | None = None) -> frozenset[str]:
+def hidden_names(wished: list[str], passage: Passage, invitation: Invitation | None = None) -> frozenset[str]:
     """Names of the headers that the caller's wishes keep from this target."""
     if passage.target.trusted or (invitation is not None and invitation.emergency):
         return frozenset()
-    return frozenset(name for wish in wishes(message, passage) for name in _TELLING.get(wish, ()))
+    return frozenset(name for wish in wished for name in _TELLING.get(wish, ()))
 
 
 def wishes(message: Message, passage: Passage) -> list[str]:
@@ -220,8 +218,9 @@ def _whispered(invitation: Invitation) -> str:
 
 def _asserted(message: Message, passage: Passage) -> Caller | None:
     """What the source asserts; to be asked only of a trusted one."""
-    for name in _ASSERTIONS:
-        for value in message.values(name):
+    lines = [each for each in message.headers if each[0] in _ASSERTIONS]
+    for wanted in _ASSERTIONS if lines else ():
+        for value in [part for name, line in lines if name == wanted for part in split(line)]:
             caller = _read(value, passage)
             if caller is not None:
                 return caller

@@ -14,7 +14,9 @@ from sipacr.calls.passage import Invitation, Passage
 
 RULE = "X-Sipacr-Rule"
 STAMP = "X-Sipacr-Seen"
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER", "NOTIFY")
+METHODS = frozenset(
+    {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER", "NOTIFY"}
+)
 
 Rewrite = Callable[[str, Passage], str]  # the value for the other side; "" if the header is not to pass
 
@@ -38,17 +40,18 @@ def untouched(value: str, passage: Passage) -> str:
 
 def named_options(value: str, passage: Passage) -> str:
     """Option tags that mean the same on both sides."""
-    return ", ".join([part for part in split(value) if part.lower() in passage.options])
+    return ", ".join([tag for part in value.split(",") if (tag := part.strip()).lower() in passage.options])
 
 
 def required_by_answer(value: str, passage: Passage) -> str:
     """The same of a response, where 100rel is a matter of one leg: its RSeq is not the other's (RFC 3262)."""
-    return ", ".join([part for part in split(value) if part.lower() in passage.options and part.lower() != "100rel"])
+    passed = passage.options - {"100rel"}
+    return ", ".join([tag for part in value.split(",") if (tag := part.strip()).lower() in passed])
 
 
 def relayed_methods(value: str, passage: Passage) -> str:
     """Methods that we relay (RFC 3261 20.5)."""
-    return ", ".join([part for part in split(value) if part in METHODS])
+    return ", ".join([method for part in value.split(",") if (method := part.strip()) in METHODS])
 
 
 def relayed_events(value: str, passage: Passage) -> str:
@@ -145,16 +148,16 @@ def initial_request(message: Message, invitation: Invitation) -> Headers:
     """The headers of a new leg's INVITE, body headers included, but for those that the leg writes itself."""
     passage = invitation.passage
     headers = _passed(message, _REQUEST, passage)
-    hidden = identity_headers.hidden_names(message, passage, invitation)
-    if hidden:
-        headers = without(headers, hidden)
+    wished = identity_headers.wishes(message, passage)
+    if wished:
+        headers = without(headers, identity_headers.hidden_names(wished, passage, invitation))
+        headers += identity_headers.privacy(wished, passage, invitation)
     return _with_step_headers(
         [
             *identity_headers.diversion(invitation),  # the newest first
             *headers,
             *identity_headers.history(message, invitation),  # the newest last
             *identity_headers.assertion(message, passage, invitation),
-            *identity_headers.privacy(message, passage, invitation),
             *_rule_name(invitation),
             *_stamp(invitation),
         ],
@@ -185,8 +188,10 @@ def _passed(message: Message, table: dict[str, Rewrite], passage: Passage) -> He
     passed: Headers = []
     for name, value in message.headers:
         rewrite = table.get(name) or _unknown(name)
+        if rewrite is never:
+            continue
         written = rewrite(value, passage)
-        if written and not has_control(written):
+        if written and (written.isprintable() or not has_control(written)):
             passed.append((name, written))
     return passed
 
@@ -202,10 +207,11 @@ def _unknown(name: str) -> Rewrite:
 
 def _with_identity(message: Message, table: dict[str, Rewrite], passage: Passage) -> Headers:
     headers = _passed(message, table, passage)
-    hidden = identity_headers.hidden_names(message, passage)
-    if hidden:
-        headers = without(headers, hidden)
-    return headers + identity_headers.assertion(message, passage) + identity_headers.privacy(message, passage)
+    wished = identity_headers.wishes(message, passage)
+    if wished:
+        headers = without(headers, identity_headers.hidden_names(wished, passage))
+        headers += identity_headers.privacy(wished, passage)
+    return headers + identity_headers.assertion(message, passage)
 
 
 def _rule_name(invitation: Invitation) -> Headers:
