@@ -98,13 +98,14 @@ def credentials_of(request: Message) -> Headers:
 class _Session:
     """A challenge and what we have done with it."""
 
-    __slots__ = ("challenge", "cnonce", "count", "proved", "second")
+    __slots__ = ("challenge", "cnonce", "count", "proved", "refused", "second")
 
     def __init__(self, challenge: Challenge, cnonce: str) -> None:
         self.challenge = challenge
         self.cnonce = cnonce  # one for all requests with this nonce: the -sess algorithms need that
         self.count = 0  # requests that bear this nonce
         self.proved = False  # a request that bore it was not challenged again
+        self.refused = False  # one was
         self.second = False  # it replaced a nonce of which nothing was known but that it was stale
 
 
@@ -137,32 +138,37 @@ class Authentication:
         """Take in the final response to `request` as it was sent. True: it is a challenge, and the request is worth
         another try at once, with `authorization` anew and a higher CSeq.
 
-        Not worth it: a challenge that we cannot answer, and one to credentials that were fresh: they are wrong.
-        A nonce that had become stale has one more try, and so has one that was good before, whatever `stale` says.
+        Tell every final response, a 2xx above all: it proves the nonce. Not worth a try: a challenge that we cannot
+        answer, and one to credentials that were fresh: they are wrong. A nonce that had become stale has one more try,
+        and so has one that was used before: not all servers say `stale`. No request bears a refused nonce again.
         """
         again = False
         for asks, name in _ANSWERED_BY.items():
-            sent = _nonce(request.get(name))
+            sent, count = _nonce_and_count(request.get(name))
             lines = response.lines(asks) if response.code in (401, 407) else []
             if lines:
                 challenge = strongest(lines)
-                if challenge is None or not self._take(name, sent, challenge):
+                if challenge is None or not self._take(name, sent, count, challenge):
                     return False
                 again = True
-            elif response.code != 403 and (session := self._known.get((name, sent or ""))):
+            elif response.code != 403 and (session := self._known.get((name, sent))):
                 session.proved = True  # nobody objected; a 403 may be an objection
         return again
 
-    def _take(self, name: str, sent: str | None, challenge: Challenge) -> bool:
+    def _take(self, name: str, sent: str, count: int, challenge: Challenge) -> bool:
         """Whether the answer to this challenge may succeed where that to the nonce `sent` did not."""
         second = False
-        if sent is not None:
+        if sent:
             refused = self._known.get((name, sent))
             if self._sessions.get(name) is refused:
                 self._sessions.pop(name, None)  # what was refused is not sent again before somebody asks
-            if refused is None or challenge.nonce == sent:
+            if refused is None:
                 return False
-            if not refused.proved:
+            refused.refused = True
+            offered = self._known.get((name, challenge.nonce))
+            if offered is not None and offered.refused:
+                return False
+            if count == 1 and not refused.proved:
                 if refused.second or not challenge.stale:
                     return False
                 second = True
@@ -193,12 +199,14 @@ def _read(line: str) -> Challenge | None:
     return Challenge(found["realm"], found["nonce"], algorithm, hashed, session, qop, found.get("opaque"), stale)
 
 
-def _nonce(authorization: str | None) -> str | None:
-    """The nonce that a request of ours bore."""
+def _nonce_and_count(authorization: str | None) -> tuple[str, int]:
+    """What a request of ours bore: "" if nothing; 1 if it does not say which with that nonce it was."""
     if authorization is None:
-        return None
-    found = {name: _QUOTED_PAIR.sub(r"\1", quoted) for name, quoted, _ in _PARAMETER.findall(authorization)}
-    return found.get("nonce")
+        return "", 1
+    found = {
+        name: _QUOTED_PAIR.sub(r"\1", quoted) or plain for name, quoted, plain in _PARAMETER.findall(authorization)
+    }
+    return found.get("nonce", ""), int(found.get("nc", "1"), 16)
 
 
 def _quoted(text: str) -> str:

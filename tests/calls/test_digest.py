@@ -254,10 +254,12 @@ def test_a_nonce_that_was_good_may_grow_old_in_silence(talk: Conversation) -> No
     assert not talk.answered(talk.request(), 401, asks("n3"))
 
 
-def test_forbidden_proves_nothing(talk: Conversation) -> None:
-    talk.answered(talk.request(), 401, asks("n1"))
-    assert not talk.answered(talk.request(), 403)
-    assert not talk.answered(talk.request(), 401, asks("n2"))
+@pytest.mark.parametrize(("code", "proved"), [(200, True), (486, True), (403, False)])
+def test_what_proves_a_nonce_that_is_not_counted(talk: Conversation, code: int, proved: bool) -> None:
+    """Without qop only the answers tell; a 403 may be an objection to the credentials."""
+    talk.answered(talk.request(), 401, 'Digest realm="r", nonce="n1"')
+    assert not talk.answered(talk.request(), code)
+    assert talk.answered(talk.request(), 401, 'Digest realm="r", nonce="n2"') is proved
 
 
 def test_two_calls_that_are_challenged_at_once(talk: Conversation) -> None:
@@ -295,30 +297,55 @@ def test_the_ack_repeats_the_credentials_of_its_invite() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=60))
-def test_a_server_that_is_never_content_hears_each_request_three_times_at_most(
-    turns: list[tuple[int, int, bool]],
-) -> None:
+def test_no_request_bears_a_nonce_twice_when_nobody_is_ever_content(turns: list[tuple[int, int, bool]]) -> None:
     """Four requests at once, answered in any order with nonces new and old."""
     talk = Conversation()
-    requests = [talk.request() for _ in range(4)]
-    heard = [1, 1, 1, 1]
+    requests = [Message("INVITE", "sip:b", headers=[]) for _ in range(4)]
+    borne: list[list[tuple[str, str] | None]] = [[] for _ in range(4)]
     for which, nonce, stale in turns:
         if talk.answered(requests[which], 401, asks(f"n{nonce}", f", stale={stale}".lower())):
-            heard[which] += 1
-            assert heard[which] <= 3
+            requests[which] = talk.request()
+            borne[which].append(bears(requests[which]))
+            assert len({each[0] for each in borne[which] if each}) == len(borne[which])
         else:
-            heard[which] = 1
-        requests[which] = talk.request()
-        if heard[which] == 1:
-            requests[which].headers.clear()
+            requests[which], borne[which] = Message("INVITE", "sip:b", headers=[]), []
+
+
+@settings(deadline=None)
+@given(st.lists(st.booleans(), min_size=4, max_size=10), st.booleans())
+def test_one_request_is_sent_three_times_at_most(stales: list[bool], used: bool) -> None:
+    talk = Conversation()
+    if used:
+        talk.answered(talk.request(), 401, asks("n"))
+        talk.answered(talk.request(), 200)
+    tries = 1
+    request = talk.request()
+    for turn, stale in enumerate(stales):
+        if not talk.answered(request, 401, asks(f"n{turn}", f", stale={stale}".lower())):
+            break
+        tries += 1
+        request = talk.request()
+    assert tries <= 3
+
+
+def test_a_nonce_that_grew_old_unpraised(talk: Conversation) -> None:
+    """Nobody told of any success: a nonce that was used before may have been good all the same."""
+    talk.answered(talk.request(), 401, asks("n0"))
+    talk.request()
+    for turn in range(1, 6):
+        assert talk.answered(talk.request(), 401, asks(f"n{turn}", ", stale=true" if turn % 2 else ""))
+        assert bears(talk.request()) == (f"n{turn}", "00000001")
 
 
 def test_what_is_remembered_is_bounded(talk: Conversation) -> None:
     assert talk.answered(talk.request(), 407, asks("p"), header="Proxy-Authenticate")
     talk.answered(talk.request(), 200)
+    assert talk.answered(talk.request(), 401, asks("forgotten"))
+    forgotten = talk.request()
     for number in range(3000):
         assert talk.answered(Message("INVITE", "sip:b", headers=[]), 401, asks(f"n{number}"))
     assert len(talk.authentication._known) == 1000
+    assert not talk.answered(forgotten, 401, asks("n"))
     assert talk.answered(talk.request(), 407, asks("p2"), header="Proxy-Authenticate")
 
 
