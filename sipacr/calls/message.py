@@ -28,8 +28,7 @@ _REMEMBERED = 1024
 _END = re.compile(r"\r\n?|\n")  # PJSIP ends a line at each of these
 _FOLD = re.compile(r"\r\n[ \t]+")
 _WHITE = " \t"  # not str.strip's: that would take bytes of others
-# What PJSIP accepts beyond the one space of RFC 3261 7.1 and 7.2.
-_REQUEST = re.compile(r"[ \t]*(\S+)[ \t]+(.*?)[ \t]+SIP/2\.0[ \t]*", re.IGNORECASE)
+# PJSIP accepts more than the one space of RFC 3261 7.2 and 20.16.
 _RESPONSE = re.compile(r"[ \t]*SIP/2\.0[ \t]*([0-9]{3})[ \t]?(.*)", re.IGNORECASE)
 _CSEQ = re.compile(r"([0-9]{1,10})[ \t]*(\S*)")
 
@@ -124,10 +123,11 @@ def _with_odd_start(line: str, headers: Headers, body: bytes) -> Message:
     response = _RESPONSE.fullmatch(line)
     if response:
         return Message(code=int(response[1]), reason=response[2].strip(_WHITE), headers=headers, body=body)
-    request = _REQUEST.fullmatch(line)
-    if request is None:
+    line = line.strip(_WHITE)
+    method, uri = (*re.split(r"[ \t]+", line[:-7].rstrip(_WHITE), maxsplit=1), "")[:2]
+    if not uri or line[-7:].upper() != "SIP/2.0" or line[-8] not in _WHITE:
         raise ValueError(f"no start line: {line!r}")
-    return Message(request[1], request[2], headers=headers, body=body)
+    return Message(method, uri, headers=headers, body=body)
 
 
 def _spell(written: str) -> str:
@@ -143,7 +143,7 @@ def split(value: str) -> list[str]:
     if "," not in value:
         return [value] if value else []
     if '"' not in value and "<" not in value:
-        return [part for each in value.split(",") if (part := each.strip())]
+        return [part for each in value.split(",") if (part := each.strip(_WHITE))]
     parts, start, quoted, angle, escaped = [], 0, False, False, False
     for index, character in enumerate(value):
         if escaped:

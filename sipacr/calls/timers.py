@@ -7,6 +7,8 @@ T1 = 0.5  # seconds: an estimate of the round trip (RFC 3261 17.1.1.1)
 T2 = 4.0  # seconds: the longest pause between retransmissions of a non-INVITE request and of an INVITE's 2xx
 T4 = 5.0  # seconds: how long a message may stay in the network
 
+_SWEEP_AT = 1000  # timers; later at twice those that were live the last time
+
 
 class Timer:
     """One thing to do later."""
@@ -40,13 +42,23 @@ class Timers:
         self.now = now
         self._heap: list[tuple[float, int, Timer]] = []
         self._made = 0
+        self._sweep_at = _SWEEP_AT
 
     def after(self, seconds: float, what: Callable[[], None]) -> Timer:
         """Do `what` that many seconds from now."""
         timer = Timer(self.now + seconds, what)
         self._made += 1
         heapq.heappush(self._heap, (timer.due, self._made, timer))
+        if len(self._heap) > self._sweep_at:
+            self._sweep()
         return timer
+
+    def _sweep(self) -> None:
+        """Drop the cancelled ones: a timer of half an hour must not outlive its call by half an hour."""
+        heap = self._heap
+        heap[:] = [each for each in heap if not each[2].cancelled]
+        heapq.heapify(heap)
+        self._sweep_at = max(_SWEEP_AT, 2 * len(heap))
 
     def next_due(self) -> float | None:
         """When `run` should be called next (monotonic seconds), or None if there is nothing to do."""

@@ -270,7 +270,8 @@ class Transactions:
                 cseq = value
         if "," in via and len(split(via)) > 1:
             return False
-        key = (*branch_and_sent_by(via), cseq.rpartition(" ")[2])
+        method = cseq.rpartition(" ")[2]
+        key = (*branch_and_sent_by(via), method if method.isalpha() else message.cseq[1])
         transaction = self._clients.get(key)
         if transaction is not None:
             transaction.received(message)
