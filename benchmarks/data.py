@@ -54,13 +54,13 @@ numbers:
 peers:
   trunk:
     role: trunk
-    address: "127.0.0.1:5060"
-    mode: redirect
+    address: "127.0.0.1:{trunk}"
+    mode: {mode}
     trusted: true
   pbx:
     role: pbx
-    address: "127.0.0.2:5060"
-    mode: redirect
+    address: "{pbx}"
+    mode: {mode}
 destinations: {{queue: "600@pbx"}}
 outgoing_via: [trunk]
 store: {{path: sipacr.db}}
@@ -107,10 +107,15 @@ def rules_text(masks: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_configuration(folder: Path, port: int, masks: int = 0) -> Path:
-    """sipacr.yaml, its rules (and `masks` more) and its store in `folder`; the path of sipacr.yaml."""
+def write_configuration(folder: Path, port: int, masks: int = 0, relay_to: int | None = None) -> Path:
+    """sipacr.yaml, its rules (and `masks` more) and its store in `folder`; the path of sipacr.yaml.
+
+    With `relay_to` calls are relayed to a PBX on that port of the loopback, else they are redirected.
+    """
     settings = folder / "sipacr.yaml"
-    settings.write_text(SETTINGS.format(port=port, dialled=DIALLED))
+    mode, pbx = ("redirect", "127.0.0.2:5060") if relay_to is None else ("relay", f"127.0.0.1:{relay_to}")
+    trunk = 5060 if relay_to is None else relay_to - 1
+    settings.write_text(SETTINGS.format(port=port, dialled=DIALLED, mode=mode, pbx=pbx, trunk=trunk))
     (folder / "rules").mkdir()
     (folder / "rules" / "rules.yaml").write_text(rules_text(masks))
     write_store(folder / "sipacr.db")
