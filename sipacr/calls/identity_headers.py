@@ -12,7 +12,6 @@ from sipacr.calls.addresses import (
     is_phone,
     kept_parameters,
     number_uri,
-    one_line,
     quoted,
     readdressed,
     sip_uri,
@@ -194,7 +193,7 @@ def _shown(message: Message, invitation: Invitation) -> Caller | None:
         return of_rule._replace(display="" if hidden or caller is None else caller.display)
     if hidden and (not target.trusted or target.identity == "from"):
         return None
-    if target.identity == "from" and source.trusted and not hidden and (caller is None or caller.number.e164 is None):
+    if target.identity == "from" and source.trusted and (caller is None or caller.number.e164 is None):
         # An extension, or nothing, where the target has to read the number: what is asserted says more.
         asserted = _asserted(message, passage)
         if asserted is not None and (asserted.number.e164 is not None or caller is None):
@@ -206,7 +205,7 @@ def _of_rule(invitation: Invitation | None) -> Caller | None:
     """The number that the step says is to be shown."""
     if invitation is None or invitation.step is None or not invitation.step.from_:
         return None
-    return Caller("", invitation.passage.target.plan.read(one_line(invitation.step.from_)))
+    return Caller("", invitation.passage.target.plan.read(invitation.step.from_))
 
 
 def _whispered(invitation: Invitation) -> str:

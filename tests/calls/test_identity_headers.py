@@ -42,6 +42,7 @@ CALLERS = [
     (FROM, [PAI], TRUNK, PBX, JAN, FIRM, ""),
     (FROM, [PAI], STRANGER, PBX, JAN, "", ""),
     (FROM, [PAI], TRUNK, PLAIN_PBX, JAN, "", ""),
+    (FROM, [PAI], TRUNK, replace(PLAIN_PBX, identity="pai"), JAN, "", ""),
     (FROM, [("P-Preferred-Identity", PAI[1])], TRUNK, PBX, JAN, FIRM, ""),
     (FROM, [("P-Preferred-Identity", PAI[1])], STRANGER, PBX, JAN, "", ""),
     (FROM, [("Remote-Party-ID", PAI[1] + ";party=calling;privacy=off")], TRUNK, PBX, JAN, FIRM, ""),
@@ -218,7 +219,9 @@ def test_whoever_forwarded_and_asked_not_to_be_named_is_not_named_to_the_untrust
     assert values(headers, "History-Info") == [
         f"<sip:anonymous@anonymous.invalid?Privacy=history>;index=1, <sip:2@{OURS}?Privacy=none>;index=1.1"
     ]
-    assert "<sip:1@" in values(tailor.initial_request(private, invitation()), "Diversion")[0]
+    trusted = tailor.initial_request(private, invitation())
+    assert "<sip:1@" in values(trusted, "Diversion")[0]
+    assert "<sip:1@" in values(trusted, "History-Info")[0]
     whole = invite(
         ("Diversion", "<sip:1@a.example>"), ("History-Info", "<sip:1@a.example>;index=1"), ("Privacy", "history")
     )

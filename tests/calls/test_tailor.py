@@ -148,9 +148,9 @@ def test_the_stamp_goes_to_pbxes_only() -> None:
 
 def test_a_step_sets_headers_in_place_of_the_callers() -> None:
     leg = invitation(step=step(headers=(("Alert-Info", "<http://b.example/loud>"), ("X-Shop", "A"))))
-    headers = tailor.initial_request(invite(("x-shop", "forged"), ("X-Other", "o")), leg)
+    headers = tailor.initial_request(invite(("x-shop", "forged"), ("X-SHOP", "forged"), ("X-Other", "o")), leg)
     assert headers[-2:] == [("Alert-Info", "<http://b.example/loud>"), ("X-Shop", "A")]
-    assert values(headers, "x-shop") == []
+    assert values(headers, "x-shop") == values(headers, "X-SHOP") == []
     assert values(headers, "X-Other") == ["o"]
 
 
