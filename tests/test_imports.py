@@ -35,9 +35,8 @@ RULES = {
     "sipacr.calls": may("sipacr.calls sipacr.routing"),
     "sipacr.rulefile": may("sipacr.routing sipacr.rulefile sipacr.settings", "yaml pydantic pydantic_core"),
     "sipacr.settings": may("sipacr.routing sipacr.rulefile", "yaml pydantic pydantic_core"),
-    "sipacr.sip": may("sipacr.routing sipacr.sip", "pjsua2 cffi cryptography"),
+    "sipacr.sip": may("sipacr.routing sipacr.calls sipacr.sip", "pjsua2 cffi cryptography"),
     "sipacr.sip.dns": may("sipacr.routing sipacr.calls sipacr.sip", "dns"),
-    "sipacr.sip.exchange": may("sipacr.routing sipacr.calls sipacr.sip"),
     "sipacr.store": may("sipacr.routing sipacr.store", "sqlite_utils"),
     "sipacr.configuration": may(
         "sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources sipacr.sip.certificates sipacr.control"

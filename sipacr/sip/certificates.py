@@ -3,8 +3,10 @@
 import datetime
 import re
 import ssl
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -48,6 +50,56 @@ def server_context(certificate: Path, key: Path, clients: Path | None, now: date
             raise CertificateFault(f"{clients}: no CA certificates in PEM form ({error.reason or error})") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def client_context(certificate: Path | None, key: Path | None, ca: Path | None) -> ssl.SSLContext:
+    """A context for connections that we open: TLS 1.2 and 1.3, the far end's certificate signed by `ca` or by somebody
+    whom this machine trusts, ours shown to whoever asks. Whose it is must be asked with `is_of`.
+
+    Raises CertificateFault.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False  # `ssl` knows neither SIP URIs nor that a SIP server has no wildcards
+    if ca is None:
+        context.load_default_certs()
+    else:
+        _readable(ca)
+        try:
+            context.load_verify_locations(ca)
+        except ssl.SSLError as error:
+            raise CertificateFault(f"{ca}: no CA certificates in PEM form ({error.reason or error})") from error
+    if certificate is not None and key is not None:
+        try:
+            context.load_cert_chain(certificate, key, password=lambda: _no_password(key))
+        except (OSError, ssl.SSLError) as error:
+            raise CertificateFault(f"{certificate}: cannot be used as a client's certificate: {error}") from error
+    return context
+
+
+def is_of(certificate: Mapping[str, Any], name: str, address: str) -> bool:
+    """Whether a certificate, as `ssl` reads it, is of the SIP domain `name`, or of `address` where there is no name.
+
+    RFC 5922 7: URIs of the scheme sip count before DNS names, no wildcards, the common name only where nothing else is.
+    """
+    alternatives: Sequence[tuple[str, str]] = certificate.get("subjectAltName", ())
+    if not name:
+        return any(kind == "IP Address" and _same_address(value, address) for kind, value in alternatives)
+    wanted = name.lower().rstrip(".")
+    uris = [value.lower() for kind, value in alternatives if kind == "URI"]
+    identities = [uri.removeprefix("sip:") for uri in uris if uri.startswith("sip:") and "@" not in uri]
+    identities = identities or [value.lower() for kind, value in alternatives if kind == "DNS"]
+    if not alternatives:
+        parts = [part for relative in certificate.get("subject", ()) for part in relative]
+        identities = [value.lower() for kind, value in parts if kind == "commonName"]
+    return wanted in identities
+
+
+def _same_address(one: str, other: str) -> bool:
+    try:
+        return ip_address(one.strip()) == ip_address(other)
+    except ValueError:
+        return False
 
 
 def _no_password(key: Path) -> str:

@@ -13,6 +13,7 @@ from sipacr.routing.facts import Request
 from sipacr.sip import gate
 from sipacr.sip.answer import Reply, Verdict, answer, compose, header, sent_by, stamp_via, status
 from sipacr.sip.caller import IDENTITY, facts, known_facts, plain_facts
+from sipacr.sip.inlet import Inlet, Relayed
 from sipacr.sip.message import Message, Parser, entities
 from sipacr.sip.plain import Plain
 from sipacr.sip.plain import read as read_plain
@@ -23,13 +24,22 @@ from sipacr.sip.stun import binding_response
 
 log = logging.getLogger("sipacr.sip")
 
-Route = Callable[[Request, Peer], Verdict]
+Route = Callable[[Request, Peer], Verdict | Relayed]
 
 _KEPT = 65_536  # verdicts that changed state; beyond it the oldest is forgotten before its 32 s
 _OPTIONS = Verdict(
     status(200),
     gate.ALLOW_LINE + b"Accept: application/sdp\r\n" + header("Supported", ", ".join(gate.SUPPORTED)),
 )
+
+
+_OPTIONS_RELAYED = Verdict(
+    status(200),
+    b"Allow: " + gate.RELAYED_METHODS + b"\r\nAccept: application/sdp\r\n"
+    + header("Supported", ", ".join(gate.RELAYED_TAGS)),
+)  # fmt: skip
+_TAKEN = Reply(b"", 0)  # nothing is to be said: the relay answers by itself
+_AGAIN = Relayed(None)
 
 
 class Front:
@@ -39,7 +49,7 @@ class Front:
         self,
         parser: Parser,
         route: Route,
-        fallback: Callable[[Peer], Verdict],
+        fallback: Callable[[Peer], Verdict | Relayed],
         secret: bytes,
         clock: Callable[[], float],
     ) -> None:
@@ -52,7 +62,8 @@ class Front:
         self._clock = clock
         self._recent = Recent()
         self._shapes = Shapes(parser.accepts)
-        self._kept: dict[tuple[Same, str], Verdict] = {}
+        self.relay: Inlet | None = None  # where calls go that are relayed; without it there are none
+        self._kept: dict[tuple[Same, str], Verdict | Relayed] = {}
         self._kept_until: deque[tuple[float, tuple[Same, str]]] = deque()
         self.read_headers(())
         self._own: frozenset[tuple[bytes, int]] = frozenset()
@@ -75,19 +86,23 @@ class Front:
         self._own_texts = tuple(texts)
         self._shapes.forget()
 
-    def datagram(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
-        """Answer one datagram of a known peer, or None where nothing is to be said."""
+    def datagram(self, data: bytes, peer: Peer, host: bytes, port: int, number: int = 0) -> Reply | None:
+        """Answer one datagram of a known peer, or None where nothing is to be said. `number` is that of the socket."""
         start = data[:4]
         if start == b"INVI":
-            return self._alike(data, peer, host, port) or self._invited(data, peer, host, port)
-        if start == b"ACK " or start == b"SIP/":  # nothing answers an ACK, and no request of ours awaits a response
+            reply = self._alike(data, peer, host, port, number) or self._invited(data, peer, host, port, number)
+            return reply if reply is not _TAKEN else None
+        if start == b"ACK " or start == b"SIP/":  # nothing answers them
+            relay = self.relay
+            if relay is not None and not relay.idle and (start == b"SIP/" or relay.marker in data):
+                relay.unanswered(datagram(self._scanner, data), peer, host, port, number)
             return None
         if start[:1] == b"\0":
             response = binding_response(data, host.decode(), port)
             return Reply(response, port) if response else None
-        return self.request(datagram(self._scanner, data), peer, host, port)
+        return self.request(datagram(self._scanner, data), peer, host, port, number)
 
-    def _alike(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
+    def _alike(self, data: bytes, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
         """The shortest cut: an INVITE like those before it. None where the other ways have to look."""
         try:
             for shape in self._shapes.of(peer, host, port):
@@ -100,15 +115,18 @@ class Front:
                         peer, caller.decode(), shape.caller_host, target.decode(), call_id.decode(), same[1], same[2]
                     )
                     verdict = self._invite(same, branch, request, peer)
+                    if isinstance(verdict, Relayed):
+                        head = datagram(self._scanner, data)
+                        return self._relayed(verdict, head, peer, host, port, number) or _TAKEN
                     return Reply(shape.compose(verdict, values, self._tag((same, branch))), shape.port)
         except Exception:  # noqa: BLE001  # told by _loud; the other ways may still answer
             self._loud(datagram(self._scanner, data))
         return None
 
-    def _invited(self, data: bytes, peer: Peer, host: bytes, port: int) -> Reply | None:
+    def _invited(self, data: bytes, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
         """Answer an INVITE whose shape is not known, and now and then learn it."""
         head = datagram(self._scanner, data)
-        reply = self.request(head, peer, host, port)
+        reply = self.request(head, peer, host, port, number)
         if self._shapes.wants(peer, host, port, self._clock()):
             try:
                 plain = self._plain(head, peer)
@@ -118,19 +136,26 @@ class Front:
                 self._loud(head)
         return reply
 
-    def request(self, head: Head, peer: Peer, host: bytes, port: int) -> Reply | None:
-        """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly."""
+    def request(self, head: Head, peer: Peer, host: bytes, port: int, number: int = 0) -> Reply | None:
+        """Answer one request that is cut from a datagram or a stream. Never raises: what fails is a 500, loudly.
+
+        Responses and ACKs are looked at too; `number` is that of the socket or connection.
+        """
         try:
             plain = self._plain(head, peer)
             if plain is not None:
-                return self._answer_plain(head, plain, peer, host, port)
+                return self._answer_plain(head, plain, peer, host, port, number)
         except Exception:  # noqa: BLE001  # told by _loud; the long way may still answer
             self._loud(head)
         if not _expects_answer(head):
+            if self.relay is not None and not self.relay.idle and head.answerable:
+                self.relay.unanswered(head, peer, host, port, number)
             return None
         try:
-            verdict, to_tag = self._verdict(head, gate.method_of(head), peer)
-            return answer(head, verdict, to_tag, host, port)
+            verdict, to_tag = self._verdict(head, gate.method_of(head), peer, host, port, number)
+            if isinstance(verdict, Relayed):
+                return self._relayed(verdict, head, peer, host, port, number)
+            return answer(head, verdict, to_tag, host, port) if verdict is not None else None
         except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
             self._loud(head)
             return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
@@ -144,13 +169,21 @@ class Front:
             return None  # a loop, or a header that rules name: the short cut tells them of none
         return plain if self._parser.accepts(head.text) else None
 
-    def _answer_plain(self, head: Head, plain: Plain, peer: Peer, host: bytes, port: int) -> Reply:
+    def _relayed(self, relayed: Relayed, head: Head, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
+        """Hand an INVITE to the relay, which answers it."""
+        if self.relay is not None and self.relay.invite(relayed, head, peer, host, port, number):
+            return None
+        return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
+
+    def _answer_plain(self, head: Head, plain: Plain, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
         """The short cut for an INVITE of the common form; the long way has to say the same."""
         _, via, from_, to, call_id, cseq, *_ = head.values
         assert type(via) is type(from_) is type(to) is type(call_id) is type(cseq) is bytes
         same = (call_id.strip(), plain.from_tag, plain.cseq)
         request = plain_facts(plain, peer, same[0].decode("utf-8", "replace"))
         verdict = self._invite(same, plain.branch, request, peer)
+        if isinstance(verdict, Relayed):
+            return self._relayed(verdict, head, peer, host, port, number)
         sent_by_host, answer_port, _ = plain.sent_by
         if plain.rport or sent_by_host != host:
             via, answer_port = stamp_via(via, host, port)
@@ -170,8 +203,10 @@ class Front:
         call_id = head.one(CALL_ID).strip().decode("utf-8", "replace")
         log.exception("%r: our fault, the request was not understood", call_id)
 
-    def _verdict(self, head: Head, method: bytes, peer: Peer) -> tuple[Verdict, bytes]:
-        """What to answer, and the To tag to add (empty if the request has one)."""
+    def _verdict(
+        self, head: Head, method: bytes, peer: Peer, host: bytes, port: int, number: int
+    ) -> tuple[Verdict | Relayed | None, bytes]:
+        """What to answer, if it is not the relay who answers, and the To tag to add (empty if the request has one)."""
         refused = Verdict(status(400, head.fault)) if head.fault else gate.start_line(head)
         if refused:
             return refused, self._tag_of_text(head)
@@ -179,20 +214,24 @@ class Front:
         refused = gate.syntax(head, method, message)
         if refused or message is None:
             return refused or Verdict(status(400)), self._tag_of_text(head)
+        relay = self.relay
+        if relay is not None and not relay.idle and relay.request(head, peer, host, port, number):
+            return None, b""
         same: Same = (head.one(CALL_ID).strip(), message.from_tag, message.cseq)
         # The same tag for the same request, another for every other (8.2.7, 19.3); its CANCEL shares it.
         to_tag = b"" if message.to_tag else self._tag((same, message.branch))
-        refused = gate.semantics(method, message) or self._loop(head)
+        supported = gate.RELAYED_TAGS if relay is not None and peer.mode == "relay" else gate.SUPPORTED
+        refused = gate.semantics(method, message, supported) or self._loop(head)
         if refused:
             return refused, to_tag
         return self._answer(head, method, same, message, peer), to_tag
 
-    def _answer(self, head: Head, method: bytes, same: Same, message: Message, peer: Peer) -> Verdict:
+    def _answer(self, head: Head, method: bytes, same: Same, message: Message, peer: Peer) -> Verdict | Relayed:
         if method == b"CANCEL":
             found = self._recent.holds(same, message.branch, int(self._clock()))
             return Verdict(status(200 if found else 481))
         if method == b"OPTIONS":
-            return _OPTIONS
+            return _OPTIONS_RELAYED if self.relay is not None and peer.mode == "relay" else _OPTIONS
         try:
             request = facts(head, message, peer, self._parser)
         except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
@@ -200,7 +239,7 @@ class Front:
             return self._fallback(peer)
         return self._invite(same, message.branch, request, peer)
 
-    def _invite(self, same: Same, branch: str, request: Request, peer: Peer) -> Verdict:
+    def _invite(self, same: Same, branch: str, request: Request, peer: Peer) -> Verdict | Relayed:
         """Merged, seen before, or to be decided now."""
         now = self._clock()
         if self._recent.note(same, branch, int(now)):
@@ -213,7 +252,7 @@ class Front:
                 return kept
         verdict = self._route(request, peer)
         if verdict.keep:
-            self._kept[same, branch] = verdict
+            self._kept[same, branch] = verdict if isinstance(verdict, Verdict) else _AGAIN
             self._kept_until.append((now + LIFETIME, (same, branch)))
         return verdict
 

@@ -14,6 +14,8 @@ SUPPORTED = ("100rel", "timer")  # a final answer at once satisfies both
 OURS = frozenset({b"INVITE", b"ACK", b"CANCEL", b"BYE", b"OPTIONS"})
 KNOWN = OURS | {b"REGISTER", b"PRACK", b"UPDATE", b"INFO", b"MESSAGE", b"SUBSCRIBE", b"NOTIFY", b"REFER", b"PUBLISH"}
 
+RELAYED_TAGS = ("100rel", "timer", "replaces", "norefersub", "199", "histinfo")  # where both ends can have them
+RELAYED_METHODS = ALLOW + b", PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY"
 ALLOW_LINE = b"Allow: " + ALLOW + b"\r\n"
 _START = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+ ([A-Za-z][A-Za-z0-9+.-]*):[^ ]* (?i:SIP)/2\.0\r\n")
 _SCHEME = re.compile(rb"[^ ]+ +([A-Za-z][A-Za-z0-9+.-]*):[^\r\n]* SIP/2\.0\r\n")
@@ -69,8 +71,9 @@ def syntax(head: Head, method: bytes, message: Message | None) -> Verdict | None
     return None
 
 
-def semantics(method: bytes, message: Message) -> Verdict | None:
-    """Refuse what we do not do: methods (8.2.1), dialogs that do not exist (12.2.2), extensions we lack (8.2.2.3)."""
+def semantics(method: bytes, message: Message, supported: tuple[str, ...] = SUPPORTED) -> Verdict | None:
+    """Refuse what we do not do: methods (8.2.1), dialogs that do not exist (12.2.2), extensions that are not
+    `supported` (8.2.2.3)."""
     if method not in KNOWN:
         return Verdict(status(501), ALLOW_LINE)
     if message.to_tag and method not in (b"REGISTER", b"PUBLISH"):
@@ -79,7 +82,7 @@ def semantics(method: bytes, message: Message) -> Verdict | None:
         return Verdict(status(481))
     if method not in OURS:
         return Verdict(status(405), ALLOW_LINE)
-    lacking = [tag for tag in message.require if tag and tag.lower() not in SUPPORTED]
+    lacking = [tag for tag in message.require if tag and tag.lower() not in supported]
     if lacking and method != b"CANCEL":
         return Verdict(status(420), header("Unsupported", ", ".join(lacking)))
     return None

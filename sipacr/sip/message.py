@@ -65,16 +65,11 @@ class Parser:
 
     def parse(self, head: Head) -> Message | None:
         """Parse a request's head. None if not even the start line can be read."""
-        lib, info, data = self._lib, self._info, head.text
-        length = len(data)
-        ffi.memmove(self._buffer, data, length)
-        self._buffer[length] = b"\0"
-        ffi.memmove(info, self._fresh, self._size)
-        lib.pj_pool_reset(self._pool)
-        parsed = lib.pjsip_parse_rdata(self._buffer, length, self._rdata)
+        info = self._info
+        parsed = self._parse(head.text)
         if not parsed:
             # A fault in the last header costs PJSIP the whole message: look again with a harmless one behind it.
-            return None if data.endswith(b"\r\n" + _HARMLESS) else self._parse_again(head)
+            return None if head.text.endswith(b"\r\n" + _HARMLESS) else self._parse_again(head)
         message = Message()
         if info.parse_err.next != self._errors:
             message.error = self._first_error()
@@ -96,6 +91,15 @@ class Parser:
         message.branch = text(via.branch_param)
         return message
 
+    def _parse(self, data: bytes) -> Any:
+        """What PJSIP makes of a head; the details are in `_info`."""
+        length = len(data)
+        ffi.memmove(self._buffer, data, length)
+        self._buffer[length] = b"\0"
+        ffi.memmove(self._info, self._fresh, self._size)
+        self._lib.pj_pool_reset(self._pool)
+        return self._lib.pjsip_parse_rdata(self._buffer, length, self._rdata)
+
     def _parse_again(self, head: Head) -> Message | None:
         longer = Head(head.text[:-2] + _HARMLESS, head.values, head.kept_names)
         return self.parse(longer) if len(longer.text) <= MAX_MESSAGE else None
@@ -109,6 +113,19 @@ class Parser:
             return True
         faults.prev = faults.next = faults  # what it points to dies with the next reset of the pool
         return False
+
+    def usable(self, head: Head) -> bool:
+        """Whether PJSIP finds no fault that matters in the head of a request or response. Reads as `accepts` does."""
+        if self.accepts(head.text):
+            return True
+        parsed = self._parse(head.text)
+        if not parsed:
+            return not head.text.endswith(_HARMLESS) and self.usable(
+                Head(head.text[:-2] + _HARMLESS, head.values, head.kept_names)
+            )
+        info = self._info
+        whole = info.from_ and info.to and info.via and info.cseq and info.cid
+        return bool(whole) and (info.parse_err.next == self._errors or self._first_error() is None)
 
     def _first_error(self) -> str | None:
         report = self._info.parse_err.next

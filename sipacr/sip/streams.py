@@ -1,13 +1,16 @@
 """TCP and TLS: accepts peers only, cuts messages out of the stream (RFC 3261 18.3), answers on the same connection.
 
-A stranger's connection is closed before TLS begins and before a byte is read. TLS is Python's `ssl`.
+A stranger's connection is closed before TLS begins and before a byte is read. TLS is Python's `ssl`. Connections that
+we opened ourselves (`exchange`) are read in the same way.
 """
 
 import asyncio
+import itertools
 import logging
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Any, Literal, Protocol
 
 from sipacr.routing.directory import Peer
 from sipacr.sip.answer import Reply, Verdict, status
@@ -22,14 +25,39 @@ MESSAGE_TIMEOUT = 10.0  # seconds from a message's first byte to its last
 _BACKLOG = 1024
 _ACCEPTS = 64  # connections taken per turn of the loop
 
+_UNREAD = 1 << 20  # bytes that may wait for a peer who does not read; then he is given up
+_numbers = itertools.count(1000)  # of connections; those of UDP sockets are lower
+
 Find = Callable[[str, int], Peer | None]
 
 
-class Connection(asyncio.Protocol):
-    """One accepted connection of a peer."""
+def next_number() -> int:
+    """A number for a connection that no other had."""
+    return next(_numbers)
 
-    def __init__(self, listener: "StreamListener", host: str, port: int) -> None:
-        self._listener = listener
+
+class Owner(Protocol):
+    """Who accepts or opens connections."""
+
+    loop: asyncio.AbstractEventLoop
+    front: Front
+    find: Find
+
+    def opened(self, connection: "Connection") -> None:
+        """It is there; for TLS the handshake is done."""
+
+    def closed(self, connection: "Connection") -> None:
+        """It is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection with a peer, whoever opened it."""
+
+    def __init__(self, owner: Owner, kind: Literal["tcp", "tls"], host: str, port: int, number: int) -> None:
+        """`host` and `port` are the far end's; `number` tells it from all others."""
+        self.kind = kind
+        self.number = number
+        self._owner = owner
         self._host = host.encode()
         self._port = port
         self._buffer = bytearray()
@@ -42,11 +70,37 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]  # uvloop's has the same methods
-        self._listener.connections.add(self)
+        self._owner.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._listener.connections.discard(self)
+        self._owner.closed(self)
         self._stop_clock()
+
+    @property
+    def far(self) -> tuple[str, int]:
+        """The far end's address and port."""
+        return self._host.decode(), self._port
+
+    def local(self) -> tuple[str, int] | None:
+        """Our address and port on it; None once it is gone."""
+        name = self._transport.get_extra_info("sockname") if self._transport else None
+        return (name[0], name[1]) if name else None
+
+    def certificate(self) -> Any:
+        """The far end's certificate as `ssl` gives it, if it has shown one that was asked for."""
+        return self._transport.get_extra_info("peercert") if self._transport else None
+
+    def send(self, data: bytes) -> None:
+        """Write, also while the far end reads slowly; one that does not read at all is given up."""
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(data)
+            if self._transport.get_write_buffer_size() > _UNREAD:
+                self.abort()
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is lost."""
+        if self._transport:
+            self._transport.abort()
 
     def pause_writing(self) -> None:
         """The peer does not read our answers: take no more of its requests until it does."""
@@ -93,11 +147,11 @@ class Connection(asyncio.Protocol):
         self._searched = 0
         self._stop_clock()
         check_body(head)
-        peer = self._listener.find(self._host.decode(), self._port)  # a reload may have changed or removed it
+        peer = self._owner.find(self._host.decode(), self._port)  # a reload may have changed or removed it
         if peer is None:
             self.close()
             return False
-        self._reply(self._listener.front.request(head, peer, self._host, self._port))
+        self._reply(self._owner.front.request(head, peer, self._host, self._port, self.number))
         return True
 
     def _keep_alive(self) -> bool:
@@ -113,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, text: bytes) -> bool:
         """Read a head that is complete; False if the connection cannot go on behind it."""
-        head = self._listener.front.scan(text)
+        head = self._owner.front.scan(text)
         refusal = None
         if head.content_length < 0:
             refusal = Verdict(status(400, head.fault or b"No Content-Length"))
@@ -122,7 +176,7 @@ class Connection(asyncio.Protocol):
         if refusal is None:
             self._head, self._length = head, len(text) + head.content_length
             return True
-        self._reply(self._listener.front.refuse(head, refusal, self._host, self._port))
+        self._reply(self._owner.front.refuse(head, refusal, self._host, self._port))
         self.close()
         return False
 
@@ -132,12 +186,22 @@ class Connection(asyncio.Protocol):
 
     def _start_clock(self) -> None:
         if self._deadline is None:
-            self._deadline = self._listener.loop.call_later(MESSAGE_TIMEOUT, self.close)
+            self._deadline = self._owner.loop.call_later(MESSAGE_TIMEOUT, self.close)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class Watcher(Protocol):
+    """Who wants to know of connections."""
+
+    def opened(self, connection: Connection) -> None:
+        """One is there."""
+
+    def closed(self, connection: Connection) -> None:
+        """One is gone."""
 
 
 class StreamListener:
@@ -150,8 +214,9 @@ class StreamListener:
         find: Find,
         front: Front,
         tls: ssl.SSLContext | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
-        """With `tls` the connections are TLS."""
+        """With `tls` the connections are TLS. `watcher` is told of each one that comes and goes."""
         self.loop = loop
         self.front = front
         self._tls = tls
@@ -159,8 +224,21 @@ class StreamListener:
         self.strangers = 0
         self.find = find
         self._sock = sock
+        self._watcher = watcher
         self._pending: set[asyncio.Task[None]] = set()
         loop.add_reader(sock.fileno(), self._acceptable)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is there."""
+        self.connections.add(connection)
+        if self._watcher is not None:
+            self._watcher.opened(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self._watcher is not None:
+            self._watcher.closed(connection)
 
     def exchange_tls(self, tls: ssl.SSLContext | None) -> None:
         """Certificates for the connections to come; those that are open keep theirs."""
@@ -208,7 +286,7 @@ class StreamListener:
         """Hand an accepted socket to the loop; for TLS the handshake is awaited here."""
         try:
             await self.loop.connect_accepted_socket(
-                lambda: Connection(self, host, port),
+                lambda: Connection(self, "tls" if self._tls else "tcp", host, port, next_number()),
                 sock,
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self._tls else None,

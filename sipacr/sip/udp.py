@@ -35,7 +35,7 @@ _libc: Any = ffi.dlopen(None)
 _HEADER = 16  # bytes of a cmsghdr
 
 _Message = tuple[bytes, bytes, bytes]  # what to send, the sockaddr to send it to, the control message
-Receive = Callable[[bytes, Peer, bytes, int], Reply | None]
+Receive = Callable[[bytes, Peer, bytes, int, int], Reply | None]  # data, peer, its host and port, number of the socket
 Find = Callable[[str, int], Peer | None]
 
 
@@ -85,12 +85,16 @@ def self_check() -> None:
 class UdpSocket:
     """One bound UDP socket in the loop: reads, asks `receive` what to answer, sends."""
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, find: Find, receive: Receive) -> None:
-        """`find` tells the peer of an address (None: a stranger, dropped unread); `receive` never raises."""
+    def __init__(
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, find: Find, receive: Receive, number: int = 0
+    ) -> None:
+        """`find` tells the peer of an address (None: a stranger, dropped unread); `receive` never raises and is told
+        the `number` of this socket."""
         self._sock = sock
         self._loop = loop
         self._find = find
         self._receive = receive
+        self._number = number
         self._fd = sock.fileno()
         self._in = _Vector(_SLOT)
         self._out = _Vector(_SLOT)
@@ -101,6 +105,12 @@ class UdpSocket:
         self._wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")
         self._known: dict[bytes, tuple[Peer, bytes, int]] = {}
         self._waiting: deque[_Message] = deque(maxlen=_WAITING)
+        self._queued: list[_Message] = []  # of `send`, until the end of the batch or of the turn of the loop
+        self._in_batch = False
+        self._names: dict[tuple[str, int], bytes] = {}  # raw sockaddrs, for `send`
+        # On a wildcard address: of a far end, the control message that makes `send` leave from where it called.
+        self._called_by: dict[bytes, bytes] = {}
+        self._at = 0  # the place in the batch of the datagram that `receive` looks at
         self.strangers = 0
         self.dropped = 0
         self._last_read = 0.0
@@ -119,6 +129,56 @@ class UdpSocket:
     def forget_sources(self) -> None:
         """After a reload: ask `find` anew about every address."""
         self._known.clear()
+
+    def remember_called(self) -> None:
+        """To be called by `receive`: what is sent to the far end of this datagram leaves from where it arrived."""
+        if self._wildcard:
+            if len(self._called_by) >= _REMEMBERED:
+                self._called_by.clear()
+            self._called_by[self._address_in(self._in.names[self._at])] = self._called(self._at)
+
+    def called_by(self, host: str) -> str | None:
+        """The address of ours that this far end called; None where that is not known."""
+        control = self._called_by.get(socket.inet_pton(self._sock.family, host))
+        if control is None:
+            return None
+        if self._name_length == 16:  # behind the interface's number stands the address that an answer leaves from
+            return socket.inet_ntop(socket.AF_INET, control[_HEADER + 4 : _HEADER + 8])
+        return socket.inet_ntop(socket.AF_INET6, control[_HEADER : _HEADER + 16])
+
+    def _address_in(self, name: Any) -> bytes:
+        """The IP address in a raw sockaddr."""
+        return bytes(name[4:8] if self._name_length == 16 else name[8:24])
+
+    def send(self, data: bytes, host: str, port: int) -> None:
+        """Queue one datagram. It leaves with those of the same batch or turn of the loop; a failure is not told."""
+        name = self._names.get((host, port)) or self._name(host, port)
+        if name is None or len(data) > _LONGEST:
+            self.dropped += 1
+            return
+        if not self._queued and not self._in_batch:
+            self._loop.call_soon(self._flush)
+        self._queued.append((data, name, self._called_by.get(self._address_in(name), b"") if self._wildcard else b""))
+
+    def _name(self, host: str, port: int) -> bytes | None:
+        """The raw sockaddr; None for what is no address of our family."""
+        family = self._sock.family
+        try:
+            address = socket.inet_pton(family, host)
+        except OSError:
+            return None
+        start = struct.pack("=H", family) + port.to_bytes(2, "big")
+        name = start + address + bytes(8) if family == socket.AF_INET else start + bytes(4) + address + bytes(4)
+        if len(self._names) >= _REMEMBERED:
+            self._names.clear()
+        self._names[host, port] = name
+        return name
+
+    def _flush(self) -> None:
+        queued, self._queued = self._queued, []
+        if self._sock.fileno() >= 0:
+            for start in range(0, len(queued), BATCH):
+                self._send(queued[start : start + BATCH])
 
     def _readable(self) -> None:
         """The loop says that something is there. If that was so a moment ago too, poll from here on."""
@@ -152,15 +212,17 @@ class UdpSocket:
         if count <= 0:
             return 0
         headers, data, names, length = self._in.headers, self._in.data, self._in.names, self._name_length
-        known, receive = self._known, self._receive
+        known, receive, number = self._known, self._receive, self._number
         replies: list[_Message] = []
+        self._in_batch = True
         for i in range(count):
             name = names[i][:length]
             source = known.get(name) or self._who(name)
             if source is None:
                 continue
             peer, host, port = source
-            reply = receive(data[i][: headers[i].msg_len], peer, host, port)
+            self._at = i
+            reply = receive(data[i][: headers[i].msg_len], peer, host, port, number)
             if reply is not None and len(reply.data) > _LONGEST:
                 self.dropped += 1  # it echoes too much to fit into a datagram
             elif reply is not None:
@@ -169,15 +231,15 @@ class UdpSocket:
                 replies.append((reply.data, name, self._called(i) if self._wildcard else b""))
         if replies:
             self._send(replies)
+        self._in_batch = False
+        if self._queued:
+            self._flush()
         return count
 
     def _who(self, name: bytes) -> tuple[Peer, bytes, int] | None:
         """The peer behind a raw sockaddr. Only peers are remembered."""
         port = int.from_bytes(name[2:4], "big")
-        if self._name_length == 16:
-            host = socket.inet_ntop(socket.AF_INET, name[4:8])
-        else:
-            host = socket.inet_ntop(socket.AF_INET6, name[8:24])
+        host = socket.inet_ntop(self._sock.family, self._address_in(name))
         peer = self._find(host, port)
         if peer is None:
             self.strangers += 1
