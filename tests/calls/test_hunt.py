@@ -140,6 +140,7 @@ STORIES: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "and whom it left out can be offered later": ("[{group: sales, total: 20s}, {agent: olga}]", "else: end", {}, "0 anna~20 | 20 olga~20 ! | 40 480"),
     "total bounds who rings without an end": ("[{to: queue-sales, total: 40s}, {agent: anna}]", "else: end", {}, "0 queue-sales | 40 anna~20 ! | 60 480"),
     "max_ring bounds the steps, not the fallback": ("[{agent: anna}, {agent: ivan}, {agent: olga}]", "max_ring: 30s", {"queue-main": 200}, "0 anna~20 | 20 ivan~10 | 30 queue-main ! | 31 queue-main answers"),
+    "a short max_ring leaves the fallback its time": ("[{agent: anna}]", "max_ring: 5s", {}, "0 anna~5 | 5 queue-main ! | 185 480"),
     "max_ring and end": ("[{agent: anna}, {agent: ivan}]", "max_ring: 10s\n    else: end", {}, "0 anna~10 | 10 480"),
     "lines of a group": ("[{group: sales}]", "else: end", {"anna": 486, "ivan": 486}, "0 anna~20 | 1 ivan~20 | 2 olga~20 ! | 22 486"),
     "all at once": ("[{group: sales, order: all}]", "else: end", {"anna": 486}, "0 anna~20 + ivan~20 | 20 olga~20 ! | 40 486"),
@@ -149,6 +150,8 @@ STORIES: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "stop_on something else": ("[{agent: anna, stop_on: [busy]}, {agent: ivan}]", "else: end", {"anna": 603}, "0 anna~20 | 1 ivan~20 ! | 21 603"),
     "stop_on within a group": ("[{group: sales, stop_on: [declined]}, {to: queue-sales}]", "", {"anna": 486, "ivan": 603}, "0 anna~20 | 1 ivan~20 | 2 queue-main ! | 182 603"),
     "a mobile by the next trunk": ("[{mobile: ivan}]", "", {"+48601222333@trunk-a": 500, "601222333@trunk-b": 486}, "0 +48601222333@trunk-a~20 | 1 601222333@trunk-b~20 | 2 queue-main ! | 182 486"),
+    "a mobile is one telephone on each trunk": ("[{to: +48601222333@trunk-a}, {mobile: ivan}]", "else: end", {}, "0 +48601222333@trunk-a | 180 480"),
+    "one trunk was tried already": ("[{to: +48601222333@trunk-a, ring: 10s}, {mobile: ivan}, {to: 601222333@trunk-b}]", "else: end", {}, "0 +48601222333@trunk-a~10 | 10 601222333@trunk-b~20 | 30 480"),
     "not if he is busy": ("[{mobile: ivan}]", "else: end", {"+48601222333": 486}, "0 +48601222333@trunk-a~20 | 1 486"),
     "stop_on counts when all trunks have failed": ("[{mobile: ivan, stop_on: [unreachable]}, {agent: anna}]", "else: end", {"+48601222333": 500, "601222333": 500}, "0 +48601222333@trunk-a~20 | 1 601222333@trunk-b~20 | 2 500"),
     "followed": ("[{agent: anna, ring: 15s}]", "else: end", {"anna": Does(302, ("<sip:250@10.0.0.5>",))}, "0 anna~15 ! | 1 250@pbx~15 ! | 16 480"),
@@ -160,6 +163,9 @@ STORIES: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "nor a trunk": ("[{agent: anna}]", "else: end", {"anna": Does(302, ("<sip:+48601000999@198.51.100.1>",))}, "0 anna~20 ! | 1 480"),
     "a trunk may name its own": ("[{mobile: ivan}]", "else: end", {"+48601222333": Does(302, ("<sip:+48601000999@198.51.100.1>",)), "+48601000999": 486}, "0 +48601222333@trunk-a~20 | 1 +48601000999@trunk-a~20 ! | 2 486"),
     "stop_on a 3xx only if it is not followed": ("[{agent: anna, stop_on: [forwarded, busy]}, {agent: ivan}]", "else: end", {"anna": Does(302, ("<sip:250@10.0.0.5>",)), "250@pbx": 486}, "0 anna~20 | 1 250@pbx~20 | 2 486"),
+    "stop_on stops what was to be followed": ("[{agent: anna, stop_on: [declined]}]", "else: end", {"anna": Does(300, ("<sip:250@10.0.0.5>", "<sip:251@10.0.0.5>")), "250@pbx": 603}, "0 anna~20 ! | 1 250@pbx~20 | 2 603"),
+    "nothing is followed after stop_on": ("[{group: sales, order: all, stop_on: [declined]}]", "else: end", {"anna": 603, "ivan": Does(302, ("<sip:250@10.0.0.5>",))}, "0 anna~20 + ivan~20 | 1 603"),
+    "stop_on a 3xx back to itself": ("[{agent: anna, stop_on: [forwarded]}, {agent: ivan}]", "else: end", {"anna": Does(302, ("<sip:101@10.0.0.5>",))}, "0 anna~20 | 1 480"),
     "forwarded to one who is unreachable": ("[{to: queue-sales}]", "", {"queue-sales": Does(302, ("<sip:250@10.0.0.5>",)), "250@pbx": 503, "queue-main": 200}, "0 queue-sales | 1 250@pbx | 2 queue-main ! | 3 queue-main answers"),
     "total bounds what is followed": ("[{agent: anna, total: 10s}]", "else: end", {"anna": Does(302, ("<sip:250@10.0.0.5>", "<sip:251@10.0.0.5>"))}, "0 anna~10 ! | 1 250@pbx~9 | 10 480"),
 }  # fmt: skip
@@ -384,6 +390,9 @@ def test_a_broken_look_up_ends_in_the_fallback() -> None:
     vip = step("vip")
     assert story(vip, rule=ENDS, store=BROKEN) == "0 queue-main ! | 180 480"
     assert story(vip, QUEUE, store=BROKEN, does={"queue-sales": 486}) == "0 queue-sales | 1 queue-main ! | 181 486"
+    assert story(vip, QUEUE, rule=ENDS, store=BROKEN, does={"queue-sales": 486}) == (
+        "0 queue-sales | 1 queue-main ! | 181 486"
+    )
     assert story(vip, to("queue-main"), store=BROKEN, does={"queue-main": 486}) == "0 queue-main ! | 1 486"
     hunt = hunt_of(engine(route("r", vip)), store=BROKEN)
     ring(hunt)
@@ -509,6 +518,7 @@ PREMIUM = exactly("dialled", "+48701234567")
         ("<sip:a%0d%0ab@10.0.0.5>", None),
         ("<sip:250@10.0.0.5>;q=nan", "250@pbx"),
         ("<sip:250@10.0.0.5:99999999999999>;q=x", "250@pbx"),
+        (f"<sip:250@10.0.0.5:{'9' * 5000}>", "250@pbx"),
         ("", None),
     ],
 )
@@ -532,7 +542,8 @@ def test_why_a_contact_is_not_followed() -> None:
     ), "a 3xx is no way around the rules"
     rung, reasons = redirected(*(f"<sip:{n}@10.0.0.5>" for n in range(30)))
     assert rung == ["0@pbx", "1@pbx", "2@pbx"]
-    assert set(reasons) == {"3 redirections were followed already"}
+    assert reasons == ["3 redirections were followed already"] * 7, "of thirty contacts ten are looked at"
+    assert redirected("<sip:102@10.0.0.5>", caller="+48601222333") == ([], ["is the caller himself"])
 
 
 def test_a_peer_that_is_down_is_not_followed_to() -> None:
@@ -588,6 +599,13 @@ def test_a_3xx_is_passed_to_who_takes_redirects(on_3xx: Any, asking: str, answer
             ("Contact", "<sip:*98@pbx.example.pl:5060>;q=1.0"),
             ("Contact", "<sip:25%200@pbx.example.pl:5060>;q=0.9"),
         )
+
+
+def test_a_3xx_without_a_usable_contact_is_not_passed() -> None:
+    peers = {**PEERS, "pbx": replace(PEERS["pbx"], on_3xx="pass")}
+    hunt = hunt_of(engine(route("r", ANNA, IVAN, else_="end"), directory=replace(DIRECTORY, peers=peers)))
+    hunt.forwarded(ring(hunt).attempts[0], ["<sip:1@203.0.113.9>"], 302, NOW)
+    assert ring(hunt).attempts[0].target.name == "ivan"
 
 
 # --- any order of events -------------------------------------------------------------------------------------------
