@@ -89,7 +89,7 @@ def test_start_lines_that_pjsip_accepts(parser: Parser, start: str, read: tuple[
 
 @pytest.mark.parametrize(
     "start",
-    ["", "INVITE", "INVITE ", "INVITE sip:a@b", "INVITE SIP/2.0", " SIP/2.0", "SIP/2.0", "SIP/2.0 ", "SIP/2.0 20", "SIP/2.0 x OK", "INVITE sip:a@bSIP/2.0", "INVITE sip:a@b SIP/2.00"],
+    ["", "INVITE", "INVITE ", "INVITE sip:a@b", "INVITE SIP/2.0", "INVITE  SIP/2.0", " sip:a SIP/2.0", " SIP/2.0", "SIP/2.0", "SIP/2.0 ", "SIP/2.0 20", "SIP/2.0 x OK", "INVITE sip:a@bSIP/2.0", "INVITE sip:a@b SIP/2.00"],
 )  # fmt: skip
 def test_what_is_no_start_line(parser: Parser, start: str) -> None:
     assert not parser.accepts(head(start))

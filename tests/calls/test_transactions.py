@@ -192,6 +192,20 @@ def test_the_same_transaction(world: World, fields: dict[str, str], flow: Flow) 
     assert world.transactions.request(request(**fields), flow) is None  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("method", "code"), [("INVITE", 0), ("INVITE", 200), ("INVITE", 486), ("BYE", 0), ("BYE", 200)]
+)
+def test_a_repeat_is_known_before_it_is_given_in(world: World, method: str, code: int) -> None:
+    assert not world.transactions.repeats(request(method), CALLER)
+    server = world.server(method)
+    if code:
+        world.says(server, code)
+    world.network.take()
+    assert world.transactions.repeats(request(method), CALLER)
+    assert not world.transactions.repeats(request(method, branch="z9hG4bKnew"), CALLER)
+    assert world.network.starts() == []
+
+
 def test_sent_by_is_compared_in_any_case(world: World) -> None:
     world.server(sent_by="PBX.example:5060")
     assert world.transactions.request(request(sent_by="pbx.EXAMPLE:5060"), CALLER) is None
@@ -397,6 +411,7 @@ def test_record_route_is_not_copied_where_no_dialog_is_made() -> None:
 
 def test_many_at_once_share_their_timers(world: World) -> None:
     for number in range(1000):
+        world.at(number / 2500)
         transaction, _ = world.client()
         server = world.server(branch=f"z9hG4bK{number}")
         world.hear(transaction, 200)

@@ -39,13 +39,14 @@ def test_via_on_a_connection(world: World, transport: Any, via: str) -> None:
 
 @pytest.mark.parametrize(("method", "times"), [("INVITE", TIMER_A), ("OPTIONS", TIMER_E), ("BYE", TIMER_E)])
 def test_unanswered_on_udp(world: World, method: str, times: list[float]) -> None:
-    _, user = world.client(method)
+    transaction, user = world.client(method)
     first = world.network.sent[0].data
     assert world.times_of(method, 31.9) == times
     assert all(sent.data == first for sent in world.network.sent)
     assert user.told == []
     world.at(32.001)
     assert user.told == ["timed out"]
+    assert not transaction.waiting
     world.at(40)
     assert user.told == ["timed out"]
     world.nothing_is_left()
@@ -236,6 +237,13 @@ def test_a_response_without_via_or_cseq_is_nobodys(world: World) -> None:
 def test_our_via_however_it_comes_back(world: World, via: str) -> None:
     transaction, user = world.client()
     assert world.transactions.response(changed(answer(transaction.request, 180), "Via", via), CALLEE)
+    assert user.told == ["180"]
+
+
+@pytest.mark.parametrize("cseq", ["1\tINVITE", "1INVITE", "1  INVITE", "1 \tINVITE"])
+def test_our_cseq_however_it_comes_back(world: World, cseq: str) -> None:
+    transaction, user = world.client()
+    assert world.transactions.response(changed(answer(transaction.request, 180), "CSeq", cseq), CALLEE)
     assert user.told == ["180"]
 
 
