@@ -7,6 +7,7 @@ accord. Every event comes in by a method; what is to be sent goes out through th
 from typing import TYPE_CHECKING, Literal
 
 from sipacr.calls import session, tailor
+from sipacr.calls.alive import Alive
 from sipacr.calls.callee import Callee
 from sipacr.calls.caller import Caller
 from sipacr.calls.half import Half
@@ -15,6 +16,7 @@ from sipacr.calls.message import Headers, Message
 from sipacr.calls.network import Flow
 from sipacr.calls.outcome import UNREACHABLE_CODE, outcome_of
 from sipacr.calls.passage import OPTIONS, Invitation, Passage
+from sipacr.calls.passing import farewell
 from sipacr.calls.timers import Timer
 from sipacr.calls.transactions import ServerTransaction
 from sipacr.routing import ruleset
@@ -60,6 +62,7 @@ class Call:
         self._until: Timer | None = None
         self._longest: Timer | None = None
         self._expiry: Timer | None = None
+        self._alive = Alive(self)
         self._goodbyes: list[tuple[Half, Headers]] = []  # BYEs that wait for an ACK
 
     def start(self) -> None:
@@ -190,8 +193,20 @@ class Call:
         self.near = self.caller.half_for(half)
         self.caller.answer(half, message)
         self._longest = self.calls.timers.after(self.max_call(), self._too_long)
-        self.refreshed(self.caller.invite, message)
+        self.refreshed(self.caller.invite, message, self.peer.session_expires)
+        self._alive.start()
         self.calls.tell_answered(self)
+
+    @property
+    def awaits_late_answer(self) -> bool:
+        """Whether the callee has offered in its 2xx and the caller's answer is to come in his ACK."""
+        near, invite = self.near, self.caller.invite
+        return near is not None and not invite.body and invite.cseq[0] in near.accepted
+
+    @property
+    def has_session_timer(self) -> bool:
+        """Whether the far ends notice by themselves when one of them is gone."""
+        return self._expiry is not None
 
     def max_call(self) -> float:
         """Seconds that this call may last."""
@@ -222,14 +237,13 @@ class Call:
             self.calls.refuse_offer(half, invite, message.body)
         half.bye([])
 
-    def refreshed(self, request: Message, response: Message) -> None:
-        """A 2xx to INVITE or UPDATE: when the session ends unless it is refreshed (RFC 4028 10)."""
+    def refreshed(self, request: Message, response: Message, ours: float) -> None:
+        """A 2xx to INVITE or UPDATE: when the session ends unless it is refreshed (RFC 4028 10). `ours`: seconds that
+        we answered with, where the sender of `request` knows timers and the other side does not."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        seconds = session.interval(response)
-        if not seconds and request.has_token("Supported", "timer"):
-            seconds = session.interval(request)
+        seconds = session.seconds(session.in_force(request, response, ours))
         if seconds:
             self._expiry = self.calls.timers.after(float(seconds), self._expired)
 
@@ -242,14 +256,13 @@ class Call:
             if half.other is not None and half in self.caller_halves:
                 self.abandoned(None)
             return
-        reasons: Headers = [("Reason", value) for value in message.lines("Reason")]
-        for passing in list(half.passing):
-            passing.gone_with_the_dialog()
+        for pending in list(half.passing):
+            pending.hung_up()
         half.ended = True
         for accepted in half.accepted.values():
             accepted.stop()
         half.accepted.clear()
-        self._end(half, reasons)
+        self._end(half, farewell(half, message))
         self.said_goodbye(half)
 
     @property
@@ -282,6 +295,9 @@ class Call:
         assert self.near is not None
         assert self.far is not None
         for half in (self.near, self.far):
+            for pending in list(half.passing):
+                pending.call_over()
+        for half in (self.near, self.far):
             if half is by or half.ended:
                 continue
             if half is self.far and self._invite is not None and not half.has_acked(self._invite.cseq[0]):
@@ -312,6 +328,7 @@ class Call:
         self.state = "over"
         self.outcome = outcome
         self.ended_at = self.calls.wall()
+        self._alive.stop()
         for timer in (self._until, self._longest, self._expiry):
             if timer is not None:
                 timer.cancel()

@@ -127,9 +127,9 @@ class Calls:
         if server is None:
             return
         refused = self._refusal(message, peer, plan)
-        replaced = self.refers.replaced(message) if message.get("Replaces") is not None else None
-        if refused is None and message.get("Replaces") is not None and replaced is None:
-            refused = 481  # RFC 3891 3
+        replaced: Half | None = None
+        if refused is None and message.get("Replaces") is not None:
+            replaced, refused = self.refers.replaced(message)
         if refused is not None:
             self.respond(server, refused, tag=self.dialog_tag(), headers=_retry_after(refused))
             return
@@ -141,7 +141,7 @@ class Calls:
         call.agent = self._agent_calling(plan)
         self.occupy(call.agent)
         if replaced is not None:
-            call.replaces = self.refers.named_for(replaced)
+            call.replaces = self.refers.named_for(replaced, message)
         self.live[call] = None
         self._load[peer.name] += 1
         self.counts["calls"] += 1
@@ -203,8 +203,9 @@ class Calls:
             self.respond(server, 500)
             return
         half.dialog.remote_seq = number
-        if flow.reliable:
-            half.dialog.flow = flow
+        if flow.transport == half.dialog.flow.transport and (flow.reliable or half.peer.symmetric):
+            half.dialog.flow = flow  # a request that is large may come by TCP though all others come by UDP (18.1.1)
+            half.cut = False
         if message.method == "BYE":
             half.call.hung_up(half, server, message)
         else:
@@ -213,10 +214,9 @@ class Calls:
     def ack(self, message: Message, flow: Flow) -> bool:
         """An ACK. False: it is none of ours."""
         half = self._half(message, tag(message.get("To") or ""))
-        if half is not None:
-            half.acknowledged(message)
+        if half is not None and half.acknowledged(message):
             return True
-        return self.transactions.ack(message, flow)
+        return self.transactions.ack(message, flow) or half is not None
 
     def response(self, message: Message, flow: Flow) -> bool:
         """A response. False: it is nobody's."""
@@ -224,6 +224,10 @@ class Calls:
 
     def failed(self, flow: Flow) -> None:
         """A connection is gone, or nobody listens there."""
+        if flow.reliable:
+            for half in self.halves.values():
+                if half.dialog.flow == flow:
+                    half.cut = True
         self.transactions.failed(flow)
 
     def _half(self, message: Message, to_tag: str) -> Half | None:
@@ -247,9 +251,9 @@ class Calls:
         self, half: Half, method: str, headers: Headers, body: bytes = b"", *, user: ClientUser
     ) -> ClientTransaction:
         """A request of ours to this side's far end."""
-        dialog = half.dialog
-        credentials = self.authorization(half.peer, method, dialog.target, body)
-        return self.transactions.send(dialog.request(method, [*credentials, *headers], body), dialog.flow, user)
+        request = half.dialog.request(method, headers, body)
+        request.headers += self.authorization(half.peer, method, request.uri, body)
+        return self.transactions.send(request, half.way(), user)
 
     def alone(self, message: Message, flow: Flow) -> bytes:
         """An ACK to a 2xx as it goes to the wire: it has a Via of its own and no transaction (17.1)."""

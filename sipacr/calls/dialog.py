@@ -15,7 +15,7 @@ class Dialog:
 
     __slots__ = (
         "_flow", "_next", "call_id", "contact", "local", "local_seq", "local_tag", "remote", "remote_seq", "remote_tag",
-        "routes", "target",
+        "routes", "symmetric", "target",
     )  # fmt: skip
 
     def __init__(
@@ -28,10 +28,11 @@ class Dialog:
         self.local_tag = tag(local)
         self.remote_tag = tag(remote)
         self.local_seq = 0  # of our last request
-        self.remote_seq = 0  # of the far end's last request
+        self.remote_seq = -1  # of the far end's last request; -1: there was none (0 is a number, 8.1.1.5)
         self.contact = contact  # the value of our Contact
         self.target = target  # the far end's URI
         self.routes = routes
+        self.symmetric = False  # requests go where the far end's come from, whatever it says
         self._flow = flow
         self._next: Flow | None = None
 
@@ -100,7 +101,8 @@ class Dialog:
         A host name stays with the address that the dialog was made with: nothing here may wait for DNS.
         """
         if self._next is None:
-            self._next = self._flow if self._flow.reliable else self._hop(self.routes[0] if self.routes else "")
+            stays = self.symmetric or self._flow.reliable
+            self._next = self._flow if stays else self._hop(self.routes[0] if self.routes else "")
         return self._next
 
     @flow.setter

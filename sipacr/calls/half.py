@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 
 _OPTIONS = OPTIONS - {"100rel"}  # nothing inside a dialog is answered reliably through us
+_ACKS = 4  # that are kept: a 2xx may still be repeated when the next INVITE has been answered
 
 
 class Half:
     """A dialog, early or confirmed, and what is going on in it."""
 
     __slots__ = (
-        "_acked", "accepted", "call", "calls", "dialog", "ended", "offering", "other", "passing", "peer", "reports",
+        "_acks", "accepted", "call", "calls", "cut", "dialog", "ended", "offering", "other", "passing", "peer",
+        "reports",
     )  # fmt: skip
 
     def __init__(self, call: "Call", peer: Peer, dialog: Dialog) -> None:
@@ -34,11 +36,13 @@ class Half:
         self.dialog = dialog
         self.other: Half | None = None
         self.accepted: dict[int, Accepted] = {}  # CSeq number of the far end's INVITE -> our 2xx that waits for its ACK
-        self.offering: Passing | None = None  # a request with an offer of this far end on its way to the other side
-        self.passing: list[Passing] = []  # requests of this far end that wait for the other side's answer
+        self.offering: Passing | None = None  # a request of this far end whose offer and answer are not complete
+        self.passing: list[Passing] = []  # requests of this far end that are not done with
         self.reports = 0  # transfers that this far end still reports on; they outlive the BYE (RFC 5057)
         self.ended = False  # a BYE was sent or received
-        self._acked: tuple[int, Flow, bytes] | None = None  # our last ACK: a repeated 2xx gets it again
+        self.cut = False  # the connection broke: the next request needs another one
+        self._acks: dict[int, tuple[Flow, bytes]] = {}  # our last ACKs by CSeq number, for repeated 2xx
+        dialog.symmetric = peer.symmetric
         self.calls.halves[dialog.key] = self
 
     def passage(self) -> Passage:
@@ -56,28 +60,44 @@ class Half:
         """A 2xx to the far end's INVITE with this CSeq number was sent."""
         self.accepted[seq] = accepted
 
-    def acknowledged(self, message: Message) -> None:
-        """The far end's ACK to a 2xx."""
+    def acknowledged(self, message: Message) -> bool:
+        """An ACK of the far end. False: no 2xx of ours waits for it."""
         accepted = self.accepted.pop(message.cseq[0], None)
-        if accepted is not None:
-            accepted.ack(message)
+        if accepted is None:
+            return False
+        accepted.ack(message)
+        return True
+
+    def way(self) -> Flow:
+        """The way of the next request: where the connection broke, another one to the same peer if there is any."""
+        if self.cut:
+            network, host = self.calls.network, self.dialog.flow.host
+            for target in sorted(network.targets(self.peer.name), key=lambda each: each.host != host):
+                flow = network.flow(target)
+                if flow is not None:
+                    self.dialog.flow = flow
+                    self.cut = False
+                    break
+        return self.dialog.flow
 
     def ack(self, invite: Message, headers: Headers, body: bytes = b"") -> None:
         """Acknowledge the 2xx to our INVITE, given as it was sent: its credentials go with it (13.2.2.4)."""
         seq = invite.cseq[0]
-        flow = self.dialog.flow
+        flow = self.way()
         data = self.calls.alone(self.dialog.ack(seq, [*credentials_of(invite), *headers], body), flow)
-        self._acked = (seq, flow, data)
+        self._acks[seq] = (flow, data)
+        if len(self._acks) > _ACKS:
+            del self._acks[min(self._acks)]
         self.calls.network.send(flow, data)
 
     def has_acked(self, seq: int) -> bool:
         """Whether the 2xx to our INVITE with this CSeq number had its ACK."""
-        return self._acked is not None and self._acked[0] >= seq
+        return seq in self._acks
 
     def ack_again(self, seq: int) -> None:
         """The 2xx was repeated: the ACK was lost, or has not been sent yet because the other side owes it."""
-        if self._acked is not None and self._acked[0] == seq:
-            self.calls.network.send(*self._acked[1:])
+        if seq in self._acks:
+            self.calls.network.send(*self._acks[seq])
 
     def bye(self, headers: Headers) -> None:
         """Hang up this side."""
@@ -85,7 +105,7 @@ class Half:
         for accepted in self.accepted.values():
             accepted.stop()
         self.accepted.clear()
-        self.calls.send_in_dialog(self, "BYE", headers, user=Goodbye(self))
+        self.calls.send_in_dialog(self, "BYE", headers, user=Goodbye(self, headers))
 
     def forget(self) -> None:
         """The dialog is no more: later requests of the far end get 481."""
@@ -99,10 +119,11 @@ class Half:
 class Goodbye:
     """Our BYE on its way: whatever becomes of it, the dialog is over afterwards."""
 
-    __slots__ = ("_half", "_tried")
+    __slots__ = ("_half", "_headers", "_tried")
 
-    def __init__(self, half: Half) -> None:
+    def __init__(self, half: Half, headers: Headers) -> None:
         self._half = half
+        self._headers = headers
         self._tried = False
 
     def response(self, transaction: ClientTransaction, message: Message) -> None:
@@ -111,7 +132,7 @@ class Goodbye:
             return
         if not self._tried and self._half.calls.challenged(self._half.peer, transaction.request, message):
             self._tried = True
-            self._half.calls.send_in_dialog(self._half, "BYE", [], user=self)
+            self._half.calls.send_in_dialog(self._half, "BYE", self._headers, user=self)
             return
         self._half.call.said_goodbye(self._half)
 

@@ -10,7 +10,6 @@ from urllib.parse import quote, unquote
 from sipacr.calls.addresses import user_and_host
 from sipacr.calls.half import Half
 from sipacr.calls.message import Headers, Message, parameters, uri_of
-
 from sipacr.routing.decision import Decision
 from sipacr.routing.ruleset import Position, Step
 
@@ -74,18 +73,26 @@ class Refers:
         far = half.other.dialog
         return str(Named(far.call_id, far.remote_tag, far.local_tag, named.early_only))
 
-    def replaced(self, invite: Message) -> Half | None:
-        """Towards whom an INVITE with Replaces is to be put through. Its sender was given the ids by `mapped`, so the
-        from-tag is ours; or he names a dialog of his own neighbour with us, whose far end is meant."""
-        named = read_replaces(invite.get("Replaces") or "")
-        if named is None:
-            return None
+    def replaced(self, invite: Message) -> tuple[Half | None, int | None]:
+        """Towards whom an INVITE with Replaces is to be put through, or the code that refuses it (RFC 3891 3). Its
+        sender was given the ids by `mapped`, so the from-tag is ours; or he names a dialog of his own neighbour with
+        us, whose far end is meant."""
+        lines = invite.lines("Replaces")
+        named = read_replaces(lines[0])
+        if named is None or len(lines) > 1:
+            return None, 400
         halves = self._calls.halves
         meant = halves.get((named.call_id, named.from_tag, named.to_tag))
         if meant is None:
             near = halves.get((named.call_id, named.to_tag, named.from_tag))
             meant = near.other if near is not None else None
-        return meant
+        if meant is None:
+            return None, 481
+        if meant.ended:
+            return None, 603
+        if named.early_only and meant.call.state == "talking":
+            return None, 486
+        return meant, None
 
     def put_through(self, plan: "Plan", half: Half) -> "Plan":
         """What is done with an INVITE that replaces the dialog of `half`: no rule decides, its far end is called."""
@@ -94,26 +101,44 @@ class Refers:
         decision = Decision("relay", (), steps=(step,), end="end", max_ring=plan.decision.max_ring)
         return plan._replace(decision=decision)
 
-    def named_for(self, half: Half) -> str:
+    def named_for(self, half: Half, invite: Message) -> str:
         """The Replaces of the INVITE to that far end."""
         dialog = half.dialog
-        return str(Named(dialog.call_id, dialog.remote_tag, dialog.local_tag, early_only=False))
+        early_only = "early-only" in parameters(invite.get("Replaces") or "")
+        return str(Named(dialog.call_id, dialog.remote_tag, dialog.local_tag, early_only))
+
+    def begun(self, request: Message, target: Half) -> None:
+        """A request goes to the other side. To a REFER its NOTIFYs may come before its answer does (RFC 6665 4.1.2)."""
+        if request.method == "REFER":
+            target.reports += 1
 
     def answered(self, request: Message, response: Message, source: Half, target: Half) -> None:
-        """A request was accepted: after a REFER the other side will send NOTIFYs, after the last of them no more."""
+        """The final answer to a request: whether the other side will report at all, or this was its last report."""
+        accepted = response.code < 300
         if request.method == "REFER":
-            if (response.get("Refer-Sub") or request.get("Refer-Sub") or "").lower() != "false":
-                target.reports += 1
-        elif request.method == "NOTIFY" and (request.get("Subscription-State") or "").lower().startswith("terminated"):
-            source.reports = max(0, source.reports - 1)
-            if not self.alive(source):
-                for half in (source, target):
-                    if half.ended:
-                        half.forget()
+            if not accepted or (response.get("Refer-Sub") or "").lower() == "false":  # RFC 4488 4
+                self._one_less(target)
+        elif request.method == "NOTIFY":
+            state = (request.get("Subscription-State") or "").lower()
+            if response.code == 481 or (accepted and state.startswith("terminated")):
+                self._one_less(source)
+
+    def lost(self, half: Half) -> None:
+        """A REFER to this far end was never answered: nobody will report."""
+        self._one_less(half)
+
+    def _one_less(self, half: Half) -> None:
+        """This far end reports on one transfer less; when none is left the dialogs of a call that is over go."""
+        half.reports = max(0, half.reports - 1)
+        if not self.alive(half):
+            for each in (half, half.other):
+                if each is not None and each.ended:
+                    each.forget()
 
     def passes(self, request: Message, source: Half, target: Half) -> bool:
-        """Whether this request may still go to the other side: after a BYE only the report of a transfer (RFC 5057)."""
-        if request.method == "NOTIFY" and source.reports:
+        """Whether this request may still go to the other side: after a BYE only the report of a transfer, or the wish
+        to hear no more of it (RFC 5057)."""
+        if (request.method == "NOTIFY" and source.reports) or (request.method == "SUBSCRIBE" and target.reports):
             return True
         return not (source.ended or target.ended)
 

@@ -10,21 +10,26 @@ _LEAST = 90  # seconds, the least interval there is (RFC 4028 5)
 
 def interval(message: Message) -> int:
     """Seconds of its Session-Expires; 0 if there is none."""
-    text = (message.get("Session-Expires") or "").partition(";")[0].strip()
-    return int(text) if text.isdigit() else 0
+    return seconds(message.get("Session-Expires") or "")
+
+
+def seconds(value: str) -> int:
+    """Seconds of a value of Session-Expires; 0 if it names none."""
+    text = value.partition(";")[0].strip()
+    return int(text) if text.isdecimal() else 0
 
 
 def asked(request: Message, ours: float, minimum: str | None = None) -> Headers:
     """Session-Expires and Min-SE of an INVITE or UPDATE that goes on. `ours`: seconds that we want where its sender
-    wants none; 0: nothing. `minimum`: what a 422 demanded."""
+    wants none (RFC 4028 8.1); 0: nothing. `minimum`: what a 422 demanded."""
     wanted = request.get("Session-Expires")
     least = request.get("Min-SE")
     if minimum is not None:
-        seconds = max(interval(request), int(minimum) if minimum.isdigit() else 0, _LEAST)
+        longest = max(interval(request), seconds(minimum), _LEAST)
         refresher = (wanted or "").partition(";")[2]
-        return [("Session-Expires", f"{seconds};{refresher}" if refresher else str(seconds)), ("Min-SE", minimum)]
-    if wanted is None and ours > 0 and request.method == "INVITE":
-        wanted = str(max(int(ours), _LEAST, int(least) if least and least.isdigit() else 0))
+        return [("Session-Expires", f"{longest};{refresher}" if refresher else str(longest)), ("Min-SE", minimum)]
+    if wanted is None and ours > 0:
+        wanted = str(max(int(ours), _LEAST, seconds(least or "")))
     headers: Headers = []
     if wanted is not None:
         headers.append(("Session-Expires", wanted))
@@ -33,24 +38,32 @@ def asked(request: Message, ours: float, minimum: str | None = None) -> Headers:
     return headers
 
 
+def in_force(request: Message, response: Message, ours: float) -> str:
+    """The Session-Expires that holds from this 2xx to INVITE or UPDATE on; "" if there is none.
+
+    Where the far end knows no timers but the sender of `request` does, he refreshes alone, and we answer for the far
+    end (8.2): what he asked for, or the seconds that are `ours`.
+    """
+    value = response.get("Session-Expires")
+    if value is not None:
+        return value
+    asked_for = (interval(request) or int(ours)) if request.has_token("Supported", "timer") else 0
+    return f"{max(asked_for, _LEAST)};refresher=uac" if asked_for else ""
+
+
 def granted(request: Message, response: Message, ours: float) -> Headers:
     """Session-Expires of a 2xx on its way back to the sender of `request`, and that he has to heed it (8.2).
 
-    Who does not know timers is told nothing; who knows them and was answered by one who does not refreshes alone.
+    Who does not know timers is told nothing.
     """
     if response.code == 422:
         least = response.get("Min-SE")
         return [("Min-SE", least)] if least is not None else []
     if not 200 <= response.code < 300 or request.method not in ("INVITE", "UPDATE"):
         return []
-    if not request.has_token("Supported", "timer"):
+    agreed = in_force(request, response, ours)
+    if not agreed or not request.has_token("Supported", "timer"):
         return []
-    agreed = response.get("Session-Expires")
-    if agreed is None:
-        seconds = interval(request) or (int(ours) if request.method == "INVITE" else 0)
-        if not seconds:
-            return []
-        agreed = f"{max(seconds, _LEAST)};refresher=uac"
     headers = [("Session-Expires", agreed)]
     if "refresher=uac" in agreed.replace(" ", ""):
         headers.append(("Require", "timer"))

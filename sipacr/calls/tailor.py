@@ -44,8 +44,9 @@ def named_options(value: str, passage: Passage) -> str:
 
 
 def required_by_answer(value: str, passage: Passage) -> str:
-    """The same of a response, where 100rel is a matter of one leg: its RSeq is not the other's (RFC 3262)."""
-    passed = passage.options - {"100rel"}
+    """The same of a response, where 100rel is a matter of one leg: its RSeq is not the other's (RFC 3262); and so is
+    timer, which depends on what the asking side knows (RFC 4028)."""
+    passed = passage.options - {"100rel", "timer"}
     return ", ".join([tag for part in value.split(",") if (tag := part.strip()).lower() in passed])
 
 
@@ -104,7 +105,7 @@ def among_trusted(value: str, passage: Passage) -> str:
 _BOTH: tuple[tuple[Rewrite, str], ...] = (
     # The leg writes its own.
     (never, "Via From To Call-ID CSeq Contact Max-Forwards Route Record-Route Content-Length"),
-    (never, "RSeq RAck Timestamp Max-Breadth"),
+    (never, "RSeq RAck Timestamp Max-Breadth Session-Expires Min-SE"),
     # Dialogs have other names on the other side.
     (never, "Replaces Join Target-Dialog In-Reply-To"),
     # One hop's, or one account's.
@@ -130,7 +131,7 @@ _BOTH: tuple[tuple[Rewrite, str], ...] = (
     (untouched, "Accept Accept-Encoding Accept-Language Event Subscription-State Expires Min-Expires Refer-Sub"),
     (untouched, "Subject Organization Priority Unsupported Info-Package Recv-Info Session-ID User-to-User"),
     (untouched, "Accept-Contact Reject-Contact Request-Disposition Resource-Priority Accept-Resource-Priority"),
-    (untouched, "Retry-After Session-Expires Min-SE"),
+    (untouched, "Retry-After"),
 )
 # fmt: on
 
