@@ -24,6 +24,7 @@ _MODULES = {
     "list": "lists",
     "sticky": "sticky",
     "shared": "shared",
+    "backup": "backup",
     "regions": "regions",
     "completion": "completion",
 }
@@ -44,6 +45,8 @@ def _commands(module: str) -> list[click.Command]:
             from sipacr.cli.sticky import COMMANDS
         case "shared":
             from sipacr.cli.shared import COMMANDS
+        case "backup":
+            from sipacr.cli.backup import COMMANDS
         case "regions":
             from sipacr.cli.regions import COMMANDS
         case _:
