@@ -33,15 +33,17 @@ RULES = {
     "sipacr.routing.truth": may("sipacr.routing", "re2"),
     "sipacr.routing.schedules": may("sipacr.routing", "icalendar recurring_ical_events"),
     "sipacr.calls": may("sipacr.calls sipacr.routing"),
+    "sipacr.memory": may("sipacr.memory sipacr.routing"),
     "sipacr.rulefile": may("sipacr.routing sipacr.rulefile sipacr.settings", "yaml pydantic pydantic_core"),
     "sipacr.settings": may("sipacr.routing sipacr.rulefile", "yaml pydantic pydantic_core"),
     "sipacr.sip": may("sipacr.routing sipacr.calls sipacr.sip", "pjsua2 cffi cryptography"),
     "sipacr.sip.dns": may("sipacr.routing sipacr.calls sipacr.sip", "dns"),
-    "sipacr.store": may("sipacr.routing sipacr.store", "sqlite_utils"),
+    "sipacr.store": may("sipacr.routing sipacr.memory sipacr.store", "sqlite_utils"),
     "sipacr.configuration": may(
         "sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources sipacr.sip.certificates sipacr.control"
     ),
-    "sipacr.router": may("sipacr.routing sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
+    "sipacr.relay": may("sipacr.routing sipacr.calls sipacr.sip"),
+    "sipacr.router": may("sipacr.routing sipacr.calls sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
     "sipacr.control": may(),
     "sipacr.local": may(),
     "sipacr.loud": may(),
@@ -114,7 +116,7 @@ def faults(name: str, source: str, known: frozenset[str] = frozenset(MODULES)) -
                 said.append(f"{line}: {part} must not know {module}")
         elif top not in sys.stdlib_module_names and top not in allowed.others:
             said.append(f"{line}: {part} must not import {module}")
-        elif part.startswith(("sipacr.routing", "sipacr.calls")) and top in IMPURE:
+        elif part.startswith(("sipacr.routing", "sipacr.calls", "sipacr.memory")) and top in IMPURE:
             said.append(f"{line}: {part} is pure and must not import {module}")
         elif module in LOADERS and not inside(name, "sipacr.sip"):
             said.append(f"{line}: only sipacr.sip loads modules by hand ({module})")
