@@ -92,7 +92,7 @@ class Half:
 
     def has_acked(self, seq: int) -> bool:
         """Whether the 2xx to our INVITE with this CSeq number had its ACK."""
-        return seq in self._acks
+        return bool(self._acks) and (seq in self._acks or seq < min(self._acks))
 
     def ack_again(self, seq: int) -> None:
         """The 2xx was repeated: the ACK was lost, or has not been sent yet because the other side owes it."""

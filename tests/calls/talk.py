@@ -115,7 +115,8 @@ class End:
     def one(self, what: str) -> Sent:
         """The only message of that kind that it hears; anything but a 100 beside it is wrong."""
         found = [each for each in self.sent() if each.message.code != 100]
-        assert [start(each.message) for each in found] == [what]
+        starts = [start(each.message) for each in found]
+        assert starts == [what], starts
         return found[0]
 
 
