@@ -7,6 +7,7 @@ steps skipped; rules that need no store go on. Each cause is said once a minute 
 import logging
 from collections.abc import Callable
 
+from sipacr.calls.calls import Plan
 from sipacr.configuration import Configuration
 from sipacr.loud import Loud
 from sipacr.routing.decision import Decision
@@ -15,6 +16,7 @@ from sipacr.routing.facts import Facts, Number, Request, State
 from sipacr.routing.resolve import Contact, Redirection, contacts, fallback_contacts
 from sipacr.routing.ruleset import RejectWith
 from sipacr.sip.answer import Verdict, contact, header, status
+from sipacr.sip.inlet import Relayed
 from sipacr.store import Reader, Writer
 from sipacr.store.writer import AddToList
 
@@ -32,9 +34,9 @@ class Router:
     def __init__(self, loaded: Configuration, clock: Callable[[], float], *, verbose: bool) -> None:
         """`clock` gives unix seconds; `verbose` logs a line per call."""
         self.loud = Loud(log)
+        self.state = State()  # what decisions see of this moment; the relay keeps it up to date
         self._clock = clock
         self._verbose = verbose
-        self._state = State()
         self._rendered: dict[_Key, Verdict] = {}
         self._open_store(loaded)
         self._engine = loaded.engine
@@ -66,13 +68,15 @@ class Router:
         self._writer.close()
         self._reader.close()
 
-    def route(self, request: Request, peer: Peer) -> Verdict:
-        """The answer to one INVITE. Never raises."""
+    def route(self, request: Request, peer: Peer) -> Verdict | Relayed:
+        """The answer to one INVITE, or what was decided if it is to be relayed. Never raises."""
         facts = Facts(request, self._reader)
         try:
             now = self._clock()
             decision = self._engine.decide(facts, now)
-            redirection = contacts(self._engine, decision, facts, self._state, now)
+            if decision.action == "relay" or (peer.mode == "relay" and decision.action != "reject"):
+                return self._relay(decision, facts, now)
+            redirection = contacts(self._engine, decision, facts, self.state, now)
             if decision.broken or redirection.broken:
                 self._tell_broken((*decision.broken, *redirection.broken))
             changed = bool(redirection.advance or decision.remember)
@@ -87,13 +91,24 @@ class Router:
             self.loud.say(
                 where, f"{_printable(request.call_id)}: deciding failed, the call goes to the fallback", trace=True
             )
-            return self._fallback(facts)
+            return self._fallback(facts, peer)
 
-    def fallback(self, peer: Peer) -> Verdict:
+    def _relay(self, decision: Decision, facts: Facts, now: float) -> Relayed:
+        """What follows is the hunt's: it resolves each step at its turn."""
+        if decision.broken:
+            self._tell_broken(decision.broken)
+        self._add_to_lists(decision, facts.request, now)
+        if self._verbose:
+            self._say(facts.request, decision, "relayed")
+        return Relayed(Plan(self._engine, decision, facts))
+
+    def fallback(self, peer: Peer) -> Verdict | Relayed:
         """The answer to a call of `peer` whose facts could not be read. Never raises."""
-        return self._fallback(Facts(Request(_NOBODY, _NOBODY, peer.name, anonymous=True), self._reader))
+        return self._fallback(Facts(Request(_NOBODY, _NOBODY, peer.name, anonymous=True), self._reader), peer)
 
-    def _fallback(self, facts: Facts) -> Verdict:
+    def _fallback(self, facts: Facts, peer: Peer) -> Verdict | Relayed:
+        if peer.mode == "relay":
+            return Relayed(Plan(self._engine, Decision("route", ()), facts))
         found = fallback_contacts(self._engine, facts)
         if not found.contacts:
             return Verdict(status(503))
@@ -101,7 +116,11 @@ class Router:
 
     def _change(self, decision: Decision, redirection: Redirection, request: Request, now: float) -> None:
         """What deciding this call changes for the next ones."""
-        self._state.cursor.update(redirection.advance)
+        self.state.cursor.update(redirection.advance)
+        self._add_to_lists(decision, request, now)
+
+    def _add_to_lists(self, decision: Decision, request: Request, now: float) -> None:
+        """What deciding this call writes for the next ones."""
         if request.anonymous:
             return
         for entry in decision.remember:
@@ -128,14 +147,16 @@ class Router:
             self.loud.say(cause, f"a look-up is broken, its steps are skipped: {cause}")
 
     def _tell(self, request: Request, decision: Decision, verdict: Verdict) -> None:
-        caller = "anonymous" if request.anonymous else request.caller.key
         targets = [
             line.removeprefix("Contact: ") for line in verdict.headers.decode().split("\r\n") if "Contact" in line
         ]
+        self._say(request, decision, f"{verdict.status.decode()} {', '.join(targets)}")
+
+    def _say(self, request: Request, decision: Decision, what: str) -> None:
+        caller = "anonymous" if request.anonymous else request.caller.key
         log.info(
-            "%s: %s -> %s from %s by rule %s: %s %s", _printable(request.call_id), _printable(caller),
-            _printable(request.dialled.key), request.peer,
-            ", ".join(decision.names) or "none", verdict.status.decode(), ", ".join(targets),
+            "%s: %s -> %s from %s by rule %s: %s", _printable(request.call_id), _printable(caller),
+            _printable(request.dialled.key), request.peer, ", ".join(decision.names) or "none", what,
         )  # fmt: skip
 
 

@@ -26,11 +26,13 @@ import sipacr
 from sipacr import configuration, control
 from sipacr.configuration import Configuration
 from sipacr.local import local_addresses, raise_file_limit
+from sipacr.relay import Relay
 from sipacr.router import Router
 from sipacr.routing.directory import Peer
 from sipacr.settings import Listen, Settings
-from sipacr.sip.certificates import CertificateFault, server_context
+from sipacr.sip.certificates import CertificateFault, client_context, server_context
 from sipacr.sip.dns import Names
+from sipacr.sip.exchange import Listening
 from sipacr.sip.front import Front
 from sipacr.sip.library import Library, LibraryFault, self_check
 from sipacr.sip.message import Parser
@@ -45,6 +47,7 @@ log = logging.getLogger("sipacr")
 
 MISCONFIGURED = 2  # exit status
 _HEARTBEAT = 1.0  # seconds
+_DNS_FIRST = 1.0  # seconds that a start waits for the names of peers; what comes meanwhile waits in the sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def run(path: Path, *, verbose: bool) -> int:
         return MISCONFIGURED
     try:
         tls = _tls(first.settings)
+        _client_tls(first.settings)
         listening = _open(first.settings.listen)
         control.socket_path(first.settings.store)
     except (CertificateFault, OSError, ValueError) as error:
@@ -139,6 +143,14 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return server_context(files.certificate, files.key, files.clients, datetime.datetime.now(datetime.UTC))
 
 
+def _client_tls(settings: Settings) -> ssl.SSLContext:
+    """For the connections that we open. Raises CertificateFault."""
+    files = settings.tls
+    if files is None:
+        return client_context(None, None, None)
+    return client_context(files.certificate, files.key, files.ca)
+
+
 class Service:
     """One router: from its start in the child process to its end."""
 
@@ -173,12 +185,14 @@ class Service:
         """Start everything, run until SIGTERM or SIGINT or until the supervisor is gone, stop everything."""
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._start_stack()
         self._names.take(self._loaded.settings.directory.peers.values())
+        resolving = self._loop.create_task(self._names.follow())
+        await self._names.first_answers(_DNS_FIRST)
         self._take_sources()
         self._start_sockets()
         self._beat()
-        resolving = self._loop.create_task(self._names.follow())
         commands = {
             "reload": self._reload,
             "reload-tested": lambda: self._reload(tested=True),
@@ -191,18 +205,34 @@ class Service:
             server = None
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stopped.set)
+            self._loop.add_signal_handler(number, self._told_to_stop)
         gc.collect()
         gc.freeze()  # the rules live as long as the process: no collection need look at them
         log.info("sipacr %s answers on %s; rules %s", sipacr.__version__, self._where(), self._loaded.ruleset.version)
         await self._stopped.wait()
+        await self._drain()
         if server is not None:
             server.close()
         resolving.cancel()
+        self.relay.close()
         for listening in self._listeners():
             listening.close()
         self.router.close()
         log.info("stopped after %d calls", self.front.counts["invites"])
+
+    def _told_to_stop(self) -> None:
+        """SIGTERM or SIGINT; a second one does not wait for calls to end."""
+        if self._stopped.is_set():
+            self._at_once.set()
+        self._stopped.set()
+
+    async def _drain(self) -> None:
+        """Let relayed calls end. Redirections are answered meanwhile as ever: nothing of them is left behind."""
+        draining = self._loop.create_task(self.relay.drain(self._loaded.settings.drain))
+        impatient = self._loop.create_task(self._at_once.wait())
+        await asyncio.wait((draining, impatient), return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, impatient):
+            task.cancel()
 
     def _start_stack(self) -> None:
         try:
@@ -212,18 +242,31 @@ class Service:
         except LibraryFault as error:
             log.critical("%s", error)
             raise SystemExit(MISCONFIGURED) from error
+        directory = self._loaded.settings.directory
         self.router = Router(self._loaded, time.time, verbose=self._verbose)
         self.front = Front(parser, self.router.route, self.router.fallback, self._secret, time.monotonic)
         self._take_headers(self._loaded)
+        self.relay = Relay(self._loop, self.front, parser, directory, self.router.state, self._find, self._names)
+        self.front.relay = self.relay.inlet
 
     def _start_sockets(self) -> None:
-        self.front.set_own_addresses(_own_addresses(self._listening, self._loaded.settings.listen.public))
-        for bound in self._listening:
+        listen, exchange = self._loaded.settings.listen, self.relay.exchange
+        self.front.set_own_addresses(_own_addresses(self._listening, listen.public))
+        udp: dict[int, UdpSocket] = {}
+        for number, bound in enumerate(self._listening):
             if bound.kind == "udp":
-                self._udp.append(UdpSocket(bound.sock, self._loop, self._find, self.front.datagram))
+                udp[number] = UdpSocket(bound.sock, self._loop, self._find, self.front.datagram, number)
             else:
                 tls = self._tls if bound.kind == "tls" else None
-                self._streams.append(StreamListener(bound.sock, self._loop, self._find, self.front, tls))
+                self._streams.append(StreamListener(bound.sock, self._loop, self._find, self.front, tls, exchange))
+        self._udp = list(udp.values())
+        addresses = [Listening(bound.kind, bound.host, bound.port) for bound in self._listening]
+        exchange.listen(addresses, udp, listen.public)
+        try:
+            exchange.take_tls(_client_tls(self._loaded.settings))
+        except CertificateFault as error:  # after a crash; what needs no TLS goes on
+            log.critical("%s: peers cannot be called by TLS", error)
+        self.relay.take(self._loaded.settings.directory)
 
     def _take_headers(self, loaded: Configuration) -> None:
         """Read those headers of each request that somebody asks for."""
@@ -233,7 +276,7 @@ class Service:
     def _take_sources(self) -> None:
         """Tell peers by what DNS said last; its answers come while calls go on."""
         settings = self._loaded.settings
-        self._sources = Sources(settings.directory.peers.values(), self._names.addresses)
+        self._sources = Sources(settings.directory.peers.values(), self._names.addresses, self._names.targets)
         for sock in self._udp:
             sock.forget_sources()
 
@@ -250,10 +293,10 @@ class Service:
             started = time.monotonic()
             loaded, problems = await self._loop.run_in_executor(None, configuration.load, self._path)
             texts = [str(problem) for problem in problems]
-            tls = self._tls
             if loaded is not None:
                 try:
                     tls = await self._loop.run_in_executor(None, _tls, loaded.settings)
+                    client_tls = await self._loop.run_in_executor(None, _client_tls, loaded.settings)
                 except CertificateFault as error:
                     texts.append(str(error))
                     loaded = None
@@ -265,14 +308,16 @@ class Service:
                 self._refused = texts
                 log.error("reload refused, the running rules stay:\n%s", "\n".join(texts))
                 return {"ok": False, "problems": texts, "said": "Refused: the running rules stay."}
-            texts += await self._exchange(loaded, tls)
+            texts += await self._exchange(loaded, tls, client_tls)
             said = f"Reloaded in {time.monotonic() - started:.2f} s: rules {loaded.ruleset.version}."
             for text in texts:
                 log.warning("%s", text)
             log.info("%s", said)
             return {"ok": True, "problems": texts, "said": said}
 
-    async def _exchange(self, loaded: Configuration, tls: ssl.SSLContext | None) -> list[str]:
+    async def _exchange(
+        self, loaded: Configuration, tls: ssl.SSLContext | None, client_tls: ssl.SSLContext
+    ) -> list[str]:
         """Put the new set in place of the old, calls decided before keep what they were told; returns warnings."""
         said = []
         if loaded.settings.listen != self._loaded.settings.listen:
@@ -286,8 +331,10 @@ class Service:
         self._tls = tls
         for listener in self._streams:
             listener.exchange_tls(tls)
+        self.relay.exchange.take_tls(client_tls)
         self._loaded = loaded
         self._take_sources()
+        self.relay.take(loaded.settings.directory)
         self._refused = []
         await self._loop.run_in_executor(None, configuration.keep_last_good, loaded, self._last_good)
         return said
@@ -307,6 +354,7 @@ class Service:
             "strangers": sum(listening.strangers for listening in self._listeners()),
             "dropped": sum(sock.dropped for sock in self._udp),
             "connections": sum(len(listener.connections) for listener in self._streams),
+            "relay": self.relay.status(),
             "trouble": dict(self.router.loud.counts),
             "not_written": self.router.not_written,
         }
@@ -323,6 +371,7 @@ class Service:
             os.write(self._heartbeat, b".")
         except BrokenPipeError:
             log.critical("the supervisor is gone: stopping")
+            self._at_once.set()
             self._stopped.set()
             return
         self.router.rest()

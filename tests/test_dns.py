@@ -345,8 +345,21 @@ def test_it_follows_by_itself_and_takes_a_reload_at_once(tmp_path: Path) -> None
         for host, first in (("plain.test", "192.0.2.1"), ("srv.test", "192.0.2.11")):
             done.clear()
             names.take([peer(host)])
+            await names.first_answers(5)
             await asyncio.wait_for(done.wait(), 5)
             assert names.targets("x")[0].host == first
+        following.cancel()
+
+    run(tmp_path, story)
+
+
+def test_a_start_does_not_wait_for_a_name_server_that_is_silent(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.server.silent = True
+        world.names.take([peer("plain.test")])
+        following = asyncio.get_running_loop().create_task(world.names.follow())
+        await asyncio.wait_for(world.names.first_answers(0.05), 5)
+        assert world.names.targets("x") == ()
         following.cancel()
 
     run(tmp_path, story)

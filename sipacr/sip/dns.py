@@ -85,6 +85,7 @@ class Names:
         self._ways: dict[str, list[Target | Name]] = {}  # of each peer, in order
         self._fixed: dict[str, tuple[Target, ...]] = {}  # of peers that have no choice by weight
         self._taken = asyncio.Event()
+        self._asked = asyncio.Event()
 
     def take(self, peers: Iterable[Peer]) -> None:
         """Follow the names of these peers from now on. The next `refresh` asks again for those that failed, and forgets
@@ -118,12 +119,18 @@ class Names:
             of_host.update((target.host, None) for each in known.ranked for target in each.targets)
         return {host: sorted(addresses) for host, addresses in found.items()}
 
+    async def first_answers(self, seconds: float) -> None:
+        """Wait until all names were asked for once, but not longer than this."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._asked.wait(), seconds)
+
     async def follow(self) -> NoReturn:
         """Ask for each name again when its time to live is over, for ever."""
         while True:
             self._taken.clear()
             for said in await self.refresh():
                 log.error("%s", said)
+            self._asked.set()
             due = [self._found[name].due for name in self._names if name in self._found]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._taken.wait(), max(1.0, min(due) - self._clock()) if due else None)
@@ -138,11 +145,11 @@ class Names:
             return []
         search = _Search(self._make_resolver, _read_hosts(self._hosts))
         answers = await asyncio.gather(*(self._ask(search, name) for name in asked))
-        before = self.addresses
+        before = {name: known.ranked for name, known in self._found.items()}
         taken = dict(zip(asked, answers, strict=True))
         self._found = {name: known for name, known in (self._found | taken).items() if name in self._names}
         self._settle()
-        if self.addresses != before:
+        if {name: known.ranked for name, known in self._found.items()} != before:
             self._changed()
         return [
             self._said(name, peer) for name, peer in asked.items() if name in self._found and self._found[name].failed

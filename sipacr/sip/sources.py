@@ -1,8 +1,9 @@
 """Who is it: from a packet's source address to the configured peer, before a byte of it is parsed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+from sipacr.calls.network import Target
 from sipacr.routing.directory import Peer
 
 _REMEMBERED = 16_384  # (address, port) pairs of peers; strangers are never remembered, so they cannot fill it
@@ -34,8 +35,15 @@ class Sources:
     """The sources of all peers. Longest prefix wins, then a source with a port, then the peer whose own address has
     the packet's port, then the order of the file."""
 
-    def __init__(self, peers: Iterable[Peer], resolved: Mapping[str, Sequence[str]]) -> None:
-        """`resolved` gives the addresses of names that stand in `address` or `sources`."""
+    def __init__(
+        self,
+        peers: Iterable[Peer],
+        resolved: Mapping[str, Sequence[str]],
+        called_at: Callable[[str], Iterable[Target]] = lambda _: (),
+    ) -> None:
+        """`resolved` gives the addresses of names that stand in `address` or `sources`, `called_at` where we call a
+        peer: its answers come from there, and are its own whatever `sources` says."""
+        peers = list(peers)
         self._tables: dict[tuple[int, int], dict[int, list[tuple[int | None, frozenset[int], Peer]]]] = {}
         self._known: dict[tuple[str, int], Peer] = {}
         for peer in peers:
@@ -43,6 +51,9 @@ class Sources:
             for source in peer.senders:
                 for network, port in _networks(source, resolved, with_port=bool(peer.sources)):
                     self._add(network, port, ports, peer)
+        for peer in peers:  # after all sources, which come first
+            for target in called_at(peer.name):
+                self._add(ip_network(target.host), target.port, frozenset({target.port}), peer)
         self._lengths = sorted(self._tables, reverse=True)
 
     def _add(self, network: Network, port: int | None, ports: frozenset[int], peer: Peer) -> None:
