@@ -47,7 +47,6 @@ from sipacr.routing.given import GivenStore
 from sipacr.routing.masks import Mask
 from sipacr.routing.ruleset import RejectWith, Remember, Rule
 from sipacr.routing.schedules import Schedule
-from sipacr.routing.truth import Sparse
 
 BROKEN = GivenStore(unavailable="database is locked")
 QUEUE = to("queue-sales")
@@ -85,17 +84,15 @@ def test_filed_and_residual_rules_are_tried_in_file_order() -> None:
         assert engine(*going_on).decide(facts(), NOW).names == tuple(rule.name for rule in rules)
 
 
-def test_when_no_more_groups_are_made_the_answer_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_the_trees_are_full_they_grow_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [route("first", QUEUE, when=PeerIs(("trunk-b",)))]
     rules += [route(f"d{n}", QUEUE, when=exactly("dialled", f"+4822111220{n}"), else_="next") for n in range(5)]
     rules += [route("last", QUEUE, when=masks("caller", "+48*"))]
-    usual, merging = engine(*rules), engine(*rules)
-    monkeypatch.setattr("sipacr.routing.walk._GROUPS", 1)
-    for n in range(5):
-        call = {"dialled": f"+4822111220{n}"}
-        assert merging.decide(facts(**call), NOW).names == (f"d{n}", "last")
-    monkeypatch.undo()
-    assert usual.decide(facts(dialled="+48221112203"), NOW).names == ("d3", "last")
+    which = engine(*rules)
+    monkeypatch.setattr("sipacr.routing.walk._FORKS", 2)
+    for n in (*range(5), *range(5)):
+        assert which.decide(facts(dialled=f"+4822111220{n}"), NOW).names == (f"d{n}", "last")
+        assert sum(len(each.trees) for each in which.incoming._situations._current.values()) <= 2
 
 
 def test_direction() -> None:
@@ -431,19 +428,15 @@ class HalfBroken(GivenStore):
             st.sampled_from([{}, {"x": ("abc",)}, {"x": ("b",)}]),
         ),
         min_size=1,
-        max_size=5,
+        max_size=8,  # each in the trees that those before it have grown
     ),
-    st.booleans(),
 )
 def test_the_index_and_the_full_walk_agree(
     rules: tuple[Rule, ...],
     calls: list[tuple[str, str, str, GivenStore, float, dict[str, tuple[str, ...]]]],
-    as_if_many: bool,
 ) -> None:
     regions = SomeRegions({"+48": ("PL",), "+4822": ("PL-14",)})
     which = engine(*rules, outgoing=rules, regions=regions, schedules=SCHEDULES)
-    if as_if_many:  # the memo of thousands of conditions
-        which.truths.blank = Sparse  # type: ignore[method-assign]
     for caller, dialled, peer, store, now, headers in calls:
         call = {"caller": caller, "dialled": dialled, "peer": peer, "store": store, "headers": headers}
         quick = which.decide(facts(**call), now)  # type: ignore[arg-type]

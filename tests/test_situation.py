@@ -41,7 +41,7 @@ def test_headers_that_no_rule_names() -> None:
     which = only(HeaderIs("x", (Mask("a*"),)))
     asserted = {"p-asserted-identity": ("<sip:+48601000111@x>",)}
     assert [matches(which, headers=headers) for headers in (asserted, {**asserted, "x": ("ab",)})] == [False, True]
-    assert len(which._situations._current) == 2
+    assert len(which.incoming._situations._current) == 2
 
 
 def test_time() -> None:
@@ -81,4 +81,4 @@ def test_what_needs_the_call_is_never_settled() -> None:
 def test_many_peers_do_not_pile_up() -> None:
     which = only(PeerIs(("p5000",)), directory=replace(DIRECTORY))
     assert [n for n in range(6000) if matches(which, peer=f"p{n}")] == [5000]
-    assert len(which._situations._current) < 5000
+    assert len(which.incoming._situations._current) < 5000

@@ -49,9 +49,4 @@ def test_a_call_in_progress_is_live() -> None:
 def test_ties_stay_as_they_came() -> None:
     rows = [bound("anna", HOUR), bound("ivan", HOUR)]
     for keep in ("last", "first", "all"):
-        assert chosen(rows, profile("p", keep=keep), NOW, lambda agent: True)[0].agent == "anna"
-
-
-def test_who_is_not_offered_does_not_hide_others() -> None:
-    rows = [bound("anna", HOUR), bound("ivan", 2 * HOUR)]
-    assert [row.agent for row in chosen(rows, profile("p"), NOW, lambda agent: agent != "anna")] == ["ivan"]
+        assert chosen(rows, profile("p", keep=keep), NOW)[0].agent == "anna"

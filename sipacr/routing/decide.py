@@ -3,27 +3,17 @@
 Pure: `now` is an argument, and the store is asked through the facts only. What each step resolves to is `resolve`'s.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from sipacr.routing.decision import Decision, Trace, Tried, compose
+from sipacr.routing.decision import Decision, Trace, Tried
 from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.facts import Facts, Request
 from sipacr.routing.regions import Regions
 from sipacr.routing.ruleset import Ruleset
-from sipacr.routing.situation import Situations
-from sipacr.routing.targets import Places, Target
+from sipacr.routing.targets import Places
 from sipacr.routing.trace import Words, words_of_number
 from sipacr.routing.truth import Call, Truths
 from sipacr.routing.walk import Walk
-
-if TYPE_CHECKING:
-    from sipacr.routing.offers import Answer
-    from sipacr.routing.resolve import Contact, Redirection
-
-_CHAINS = 4096  # decisions made of several rules that are kept
 
 _UNMATCHED = Decision("route", (), asking=())
 _UNMATCHED_OUTGOING = Decision("route", (), outgoing=True)
@@ -39,15 +29,10 @@ class Engine:
         self.truths = Truths(directory, regions, ruleset.schedules, ruleset.lists, ruleset.sticky)
         self.places = Places(ruleset, directory)
         self.hosts = {name: _contact_of(peer) for name, peer in directory.peers.items()}
-        self.redirected: dict[tuple[tuple[tuple[Target, ...], ...], int, str], tuple[Contact, ...]] = {}
-        self.redirections: dict[tuple[Decision, str, tuple[Answer, ...]], Redirection] = {}
-        self.incoming = Walk(ruleset.rules, self.truths)
-        self.outgoing = Walk(ruleset.outgoing, self.truths)
-        self._situations = Situations(self.truths)
+        self.incoming = Walk(ruleset.rules, self.truths, unmatched=_UNMATCHED)
+        self.outgoing = Walk(ruleset.outgoing, self.truths, unmatched=_UNMATCHED_OUTGOING)
         self._pbxes = frozenset(directory.pbxes)
         self._own = frozenset(directory.own)
-        self.incoming.decisions[()] = _UNMATCHED
-        self.outgoing.decisions[()] = _UNMATCHED_OUTGOING
 
     def is_outgoing(self, request: Request) -> bool:
         """From a PBX to a number that is not ours."""
@@ -67,16 +52,11 @@ class Engine:
                 return replace(_EMERGENCY, trace=_emergency_trace(request)) if trace else _EMERGENCY
             outgoing = self.is_outgoing(request)
         walk = self.outgoing if outgoing else self.incoming
-        told: Trace | None = None
         if trace:
-            matched, told = self._traced(walk, Call(facts, now, self.truths.blank()))
-        else:
-            situation = self._situations.of(facts, now)
-            matched = walk.match(Call(facts, now, situation.memo.copy()), situation)
-        decision = walk.decisions.get(matched) or self._compose(walk, matched, outgoing)
-        if told is not None or facts.broken:
-            return replace(decision, broken=facts.broken, trace=told)
-        return decision
+            matched, told = self._traced(walk, Call(facts, now))
+            return replace(walk.decision(matched), broken=facts.broken, trace=told)
+        decision = walk.decide(facts, now)
+        return replace(decision, broken=facts.broken) if facts.broken else decision
 
     def fallback_decision(self, facts: Facts) -> Decision:
         """What to do when deciding raised: the fallback, or `outgoing_via` for a call to the world. Never fails."""
@@ -84,12 +64,6 @@ class Engine:
             return _UNMATCHED_OUTGOING if self.is_outgoing(facts.request) else _UNMATCHED
         except (AttributeError, TypeError, ValueError):
             return _UNMATCHED
-
-    def _compose(self, walk: Walk, matched: tuple[int, ...], outgoing: bool) -> Decision:
-        decision = compose([walk.rules[position] for position in matched], outgoing)
-        if len(matched) == 1 or len(walk.decisions) < _CHAINS:
-            walk.decisions[matched] = decision
-        return decision
 
     def _traced(self, walk: Walk, call: Call) -> tuple[tuple[int, ...], Trace]:
         words = Words(self.truths, self.ruleset, call)

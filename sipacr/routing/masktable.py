@@ -16,60 +16,48 @@ T = TypeVar("T")
 class _Texts(Generic[T]):
     """The masks that are compared with one form of a number, E.164 or raw."""
 
-    __slots__ = ("empty", "exact", "others", "prefixes", "suffixes")
+    __slots__ = ("others", "tables")
 
     def __init__(self) -> None:
-        self.empty = True
-        self.exact: dict[str, list[T]] = {}
-        self.prefixes: list[tuple[int, dict[str, list[T]]]] = []
-        self.suffixes: list[tuple[int, dict[str, list[T]]]] = []
-        # (length of literal start, of literal end, (start, end) -> masks that still have to be asked)
-        self.others: list[tuple[int, int, dict[tuple[str, str], list[tuple[Mask, T]]]]] = []
+        # Which part of a number is looked up, and where; the whole of it is for exact numbers.
+        self.tables: list[tuple[slice, dict[str, list[T]]]] = []
+        # (literal start, literal end, both of them -> masks that still have to be asked)
+        self.others: list[tuple[slice, slice, dict[tuple[str, str], list[tuple[Mask, T]]]]] = []
 
-    def add_exact(self, text: str, value: T) -> None:
-        self.empty = False
-        self.exact.setdefault(text, []).append(value)
+    def add(self, part: slice, text: str, value: T) -> None:
+        for known, table in self.tables:
+            if known == part:
+                table.setdefault(text, []).append(value)
+                return
+        self.tables.append((part, {text: [value]}))
 
-    def add(self, mask: Mask, value: T) -> None:
-        self.empty = False
+    def add_mask(self, mask: Mask, value: T) -> None:
         if mask.is_exact:
-            self.exact.setdefault(mask.prefix, []).append(value)
+            self.add(_WHOLE, mask.prefix, value)
         elif mask.is_prefix:
-            _of_length(self.prefixes, len(mask.prefix)).setdefault(mask.prefix, []).append(value)
+            self.add(slice(len(mask.prefix)), mask.prefix, value)
         elif mask.is_suffix:
-            _of_length(self.suffixes, len(mask.suffix)).setdefault(mask.suffix, []).append(value)
+            self.add(slice(-len(mask.suffix), None), mask.suffix, value)
         else:
-            start, end = len(mask.prefix), len(mask.suffix)
-            tables = [table for *lengths, table in self.others if lengths == [start, end]]
+            start, end = slice(len(mask.prefix)), slice(-len(mask.suffix), None) if mask.suffix else slice(0)
+            tables = [table for *ends, table in self.others if ends == [start, end]]
             if not tables:
                 tables.append({})
                 self.others.append((start, end, tables[0]))
             tables[0].setdefault((mask.prefix, mask.suffix), []).append((mask, value))
 
     def find(self, text: str, number: Number, found: list[T]) -> None:
-        values = self.exact.get(text)
-        if values is not None:
-            found += values
-        for length, table in self.prefixes:
-            values = table.get(text[:length])
-            if values is not None:
-                found += values
-        for length, table in self.suffixes:
-            values = table.get(text[-length:])
+        for part, table in self.tables:
+            values = table.get(text[part])
             if values is not None:
                 found += values
         for start, end, pairs in self.others:
-            candidates = pairs.get((text[:start], text[-end:] if end else ""))
+            candidates = pairs.get((text[start], text[end]))
             if candidates is not None:
                 found += [value for mask, value in candidates if mask.matches(number)]
 
 
-def _of_length(tables: list[tuple[int, dict[str, list[T]]]], length: int) -> dict[str, list[T]]:
-    for known, table in tables:
-        if known == length:
-            return table
-    tables.append((length, {}))
-    return tables[-1][1]
+_WHOLE = slice(None)
 
 
 class MaskTable(Generic[T]):
@@ -84,19 +72,20 @@ class MaskTable(Generic[T]):
             self.add(mask, value)
 
     def add(self, mask: Mask, value: T) -> None:
-        (self._e164 if mask.sees_e164 else self._raw).add(mask, value)
+        (self._e164 if mask.sees_e164 else self._raw).add_mask(mask, value)
 
     def add_e164(self, e164: str, value: T) -> None:
-        self._e164.add_exact(e164, value)
+        self._e164.add(_WHOLE, e164, value)
 
     def add_raw(self, text: str, value: T) -> None:
-        self._raw.add_exact(text, value)
+        self._raw.add(_WHOLE, text, value)
 
     def find(self, number: Number) -> list[T]:
         """The values of all that match, in no order, one for each match."""
         found: list[T] = []
-        if not self._e164.empty and number[2] is not None:
-            self._e164.find(number[2], number, found)
-        if not self._raw.empty:
-            self._raw.find(number[1], number, found)
+        _, raw, e164 = number
+        if e164 is not None:
+            self._e164.find(e164, number, found)
+        if self._raw.tables or self._raw.others:
+            self._raw.find(raw, number, found)
         return found

@@ -7,7 +7,7 @@ from sipacr.routing import lookups, sticky
 from sipacr.routing.decide import Engine
 from sipacr.routing.facts import Binding, Facts, State, Unavailable
 from sipacr.routing.order import in_order
-from sipacr.routing.ruleset import Ruleset, Step, StickyProfile, TargetKind
+from sipacr.routing.ruleset import Step, StickyProfile, TargetKind
 from sipacr.routing.targets import Target
 
 Answer = tuple[str, ...] | str  # the agents whom the store names, in order; or why it names none
@@ -200,7 +200,10 @@ def bound_agents(engine: Engine, name: str, facts: Facts, state: State, now: flo
         return "no binding of this caller"
     if isinstance(rows, Unavailable):
         return rows
-    live = sticky.chosen(rows, profile, now, _may_be_bound(ruleset, state))
+    # Who has left, is switched off or is not to be sticky drops out before `keep` chooses.
+    agents, left = ruleset.agents, state.left
+    offered = [row for row in rows if (agent := agents.get(row.agent)) and agent.sticky and agent.name not in left]
+    live = sticky.chosen(offered, profile, now)
     if not live:
         return _why_none(rows, profile, now)
     shared = lookups.is_shared(facts)
@@ -222,17 +225,6 @@ def _sticky(offers: Offers, step: Step) -> list[Rank]:
     if step.order == "all" and targets:
         return [tuple(targets)]
     return [(target,) for target in targets]
-
-
-def _may_be_bound(ruleset: Ruleset, state: State) -> Callable[[str], bool]:
-    """Who has left, is switched off or is not to be sticky drops out before `keep` chooses."""
-    agents, left = ruleset.agents, state.left
-
-    def offered(name: str) -> bool:
-        agent = agents.get(name)
-        return agent is not None and agent.sticky and name not in left
-
-    return offered
 
 
 def _why_none(rows: Sequence[Binding], profile: StickyProfile, now: float) -> str:

@@ -5,6 +5,7 @@ the caller carries out when the call has really been offered.
 """
 
 from collections.abc import Collection
+from functools import cache
 from typing import NamedTuple
 
 from sipacr.routing.decide import Engine
@@ -13,7 +14,6 @@ from sipacr.routing.facts import Facts, State, Unavailable
 from sipacr.routing.offers import Answer, Offers, Rank, Skipped, bound_agents, vip_agent
 from sipacr.routing.ruleset import RejectWith, Step
 
-_KEPT = 4096  # lists of contacts
 _MAX_CONTACTS = 5  # where the asking peer is not in the directory
 _NOBODY = RejectWith(480)  # `end`, and no leg was tried
 _NO_TRUNK = RejectWith(503, "No outgoing route")
@@ -76,29 +76,17 @@ def line_up(engine: Engine, decision: Decision, facts: Facts, state: State, now:
 
 
 def contacts(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> Redirection:
-    """The whole ordered list for a 302 to the peer that asks, at most its `max_contacts`.
-
-    The same targets give the same `Redirection.contacts` object as long as the engine lives. Where the decision, the
-    peer and the store's answers say all, the whole redirection is remembered.
-    """
-    answers = _answers(engine, decision, facts, state, now)
-    if answers is None:
-        return _redirection(engine, decision, facts, state, now)
-    key = (decision, facts.request.peer, answers)
-    known = engine.redirections.get(key)
-    if known is None:
-        known = _redirection(engine, decision, facts, state, now)
-        if len(engine.redirections) >= _KEPT:
-            engine.redirections.clear()
-        engine.redirections[key] = known
-    return known
+    """The whole ordered list for a 302 to the peer that asks, at most its `max_contacts`."""
+    offers = Offers(engine, facts, state, now, redirect=True)
+    ranks, last, reject = _line_up(offers, decision)
+    found = _written(engine, tuple(ranks), last, facts.request.peer)
+    return Redirection(found, reject, tuple(offers.skipped), tuple(offers.broken), tuple(offers.advance))
 
 
-def _answers(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> tuple[Answer, ...] | None:
-    """What the store answers to the steps of a decision, if nothing else tells this call from others."""
-    if decision.asking is None or decision.trace is not None or facts.broken:
-        return None
-    if state.busy or state.left or state.leave or state.down:
+def alike(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> tuple[Answer, ...] | None:
+    """What the store answers to the steps of a decision, if nothing else tells this call from others: then `contacts`
+    gives the same to all calls with these answers, this decision and this peer. None: it may not."""
+    if decision.asking is None or facts.broken or state.busy or state.left or state.leave or state.down:
         return None
     caller = facts.request.caller
     if caller.text in engine.places.ours or caller.e164 in engine.places.ours:
@@ -110,20 +98,6 @@ def _answers(engine: Engine, decision: Decision, facts: Facts, state: State, now
             return None
         answers += (answer,)
     return answers
-
-
-def _redirection(engine: Engine, decision: Decision, facts: Facts, state: State, now: float) -> Redirection:
-    offers = Offers(engine, facts, state, now, redirect=True)
-    ranks, last, reject = _line_up(offers, decision)
-    peer = facts.request.peer
-    key = (tuple(ranks), last, peer)
-    found = engine.redirected.get(key)
-    if found is None:
-        found = _written(engine, key)
-        if len(engine.redirected) >= _KEPT:
-            engine.redirected.clear()
-        engine.redirected[key] = found
-    return Redirection(found, reject, tuple(offers.skipped), tuple(offers.broken), tuple(offers.advance))
 
 
 def _line_up(offers: Offers, decision: Decision) -> tuple[list[Rank], int, RejectWith | None]:
@@ -147,8 +121,7 @@ def _line_up(offers: Offers, decision: Decision) -> tuple[list[Rank], int, Rejec
     return ranks, last, end if isinstance(end, RejectWith) else _NO_TRUNK if decision.outgoing else _NOBODY
 
 
-def _written(engine: Engine, key: tuple[tuple[Rank, ...], int, str]) -> tuple[Contact, ...]:
-    ranks, last, peer = key
+def _written(engine: Engine, ranks: tuple[Rank, ...], last: int, peer: str) -> tuple[Contact, ...]:
     asking = engine.directory.peers.get(peer)
     ranks = _cut(ranks, last, asking.max_contacts if asking is not None else _MAX_CONTACTS)
     found: list[Contact] = []
@@ -165,6 +138,7 @@ def fallback_contacts(engine: Engine, facts: Facts) -> Redirection:
     return contacts(engine, engine.fallback_decision(facts), facts, State(), 0.0)
 
 
+@cache
 def q_values(ranks: int) -> tuple[str, ...]:
     """1.0, 0.9, ...; with more than ten ranks 1.0, 0.99, ..., and never below 0."""
     if ranks <= 10:

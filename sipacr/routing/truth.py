@@ -40,23 +40,9 @@ from sipacr.routing.ruleset import NamedList, StickyProfile
 from sipacr.routing.schedules import Schedule
 
 Truth = bool | None
-NOT_YET: Final = 2  # in the memo: not evaluated in this call
+_NOT_YET: Final = 2  # not evaluated in this call
 ABSENT: Final = Number("", "", None)  # the number of a caller who hides it
 SHARES: Final = 10_000
-
-
-class Sparse(dict[int, int | None]):
-    """A memo for thousands of conditions, of which a call meets a few: it costs what was met, not what there is."""
-
-    def __missing__(self, place: int) -> int:
-        return NOT_YET
-
-    def copy(self) -> "Sparse":
-        return Sparse(self)
-
-
-Memo = list[int | None] | Sparse  # a condition's place -> what was found out
-_DENSE = 256  # conditions up to which a list is copied faster than a dict is filled
 
 
 class Call:
@@ -64,15 +50,15 @@ class Call:
 
     __slots__ = ("anonymous", "caller", "dialled", "facts", "memo", "now", "request")
 
-    def __init__(self, facts: Facts, now: float, memo: Memo) -> None:
-        """`now`: unix seconds; `memo`: NOT_YET for each compiled condition."""
+    def __init__(self, facts: Facts, now: float) -> None:
+        """`now`: unix seconds."""
         self.facts = facts
         self.request = request = facts.request
         self.anonymous = request.anonymous
         self.caller = ABSENT if request.anonymous else request.caller
         self.dialled = request.dialled
         self.now = now
-        self.memo = memo
+        self.memo: dict[int, Truth] = {}  # a condition's place -> its truth in this call
 
 
 Test = Callable[[Call], Truth]
@@ -121,17 +107,12 @@ class Truths:
         named = {name for condition in self._places if isinstance(condition, During) for name in condition.names}
         return tuple(schedule for name, schedule in self._schedules.items() if name in named)
 
-    def blank(self) -> Memo:
-        """The memo of a call in which nothing is known yet."""
-        return [NOT_YET] * len(self.tests) if len(self.tests) <= _DENSE else Sparse()
-
     def value(self, condition: Condition, call: Call) -> Truth:
-        """The condition's truth in this call, by the same test and memo as the walk; it must have been compiled."""
-        place = self._places[condition]
-        truth = call.memo[place]
-        if truth is NOT_YET:
-            truth = call.memo[place] = self.tests[place](call)
-        return None if truth is None else bool(truth)
+        """The condition's truth in this call, by the same test as in the walk."""
+        place = self.place(condition)
+        if place not in call.memo:
+            call.memo[place] = self.tests[place](call)
+        return call.memo[place]
 
     def region(self, number: Number) -> Region | None:
         """Where the number is from; None if it has no E.164 form or is in no known range."""
@@ -186,8 +167,8 @@ class Truths:
             memo = call.memo
             truth: Truth = True
             for place in places:
-                value = memo[place]
-                if value is NOT_YET:
+                value = memo.get(place, _NOT_YET)
+                if value is _NOT_YET:
                     value = memo[place] = tests[place](call)
                 if value is None:
                     truth = None
@@ -205,8 +186,8 @@ class Truths:
             memo = call.memo
             truth: Truth = not found
             for place in places:
-                value = memo[place]
-                if value is NOT_YET:
+                value = memo.get(place, _NOT_YET)
+                if value is _NOT_YET:
                     value = memo[place] = tests[place](call)
                 if value is None:
                     truth = None

@@ -1,8 +1,10 @@
 """Finds the rules that match a call, top to bottom, without looking at most of them.
 
-Each rule is filed under one condition that must hold, if it has one on a number: exact, or a mask. The others are
-residual, and a bit of an integer each: a condition that fails strikes out all residual rules that need it at once.
-`match` is what calls use; `visit` evaluates every rule by the same functions, for traces and as the proof of `match`.
+Each rule is filed under one condition that must hold, if it has one on a number: exact, or a mask; the others are
+residual. Which condition has to be asked next depends on the situation, on the rules filed under the two numbers, and
+on the answers so far. So the questions are a tree, which grows as calls come: a call that goes where another went
+before looks at no rule, only at the answers that tell calls apart.
+`decide` is what calls use; `visit` evaluates every rule by the same functions, for traces and as the proof of `decide`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,13 +30,13 @@ from sipacr.routing.conditions import (
     Share,
     Side,
 )
-from sipacr.routing.decision import Decision
-from sipacr.routing.facts import Number
+from sipacr.routing.decision import Decision, compose
+from sipacr.routing.facts import Facts, Number
 from sipacr.routing.masks import Mask
 from sipacr.routing.masktable import MaskTable
 from sipacr.routing.ruleset import Rule
-from sipacr.routing.situation import Situation
-from sipacr.routing.truth import NOT_YET, Call, Truths
+from sipacr.routing.situation import Situation, Situations
+from sipacr.routing.truth import Call, Test, Truths
 
 # Which of a rule's conditions is asked first: what needs no look-up. The store is asked last, and least.
 _COST: dict[type[Condition], int] = {
@@ -42,46 +44,39 @@ _COST: dict[type[Condition], int] = {
     Share: 4, IsVip: 5, OnList: 6, IsShared: 6, IsKnown: 8,
 }  # fmt: skip
 
-_GROUPS = 1024  # combinations of rules filed under dialled numbers that are kept,
-_DIALLED = 4096  # dialled numbers whose group is known at once
-_GROUPS_SIZE = 16_000_000  # and bytes that they may take, roughly
+_DIALLED = 4096  # dialled numbers of which it is kept what is filed under them
+_FORKS = 50_000  # in all trees; some 6 MB
+_CHAINS = 4096  # decisions made of several rules that are kept
 
 _Key = tuple[Side, Mask | str, bool]  # whose number, a mask or an exact text, whether that text is E.164
 
 
-class _Group:
-    """Rules that are walked together, a bit each."""
+class Fork:
+    """A point of a tree: a question and where its answers lead, or at the end the decision."""
 
-    __slots__ = ("bits", "positions", "survivors")
+    __slots__ = ("decision", "no", "test", "yes")
 
-    def __init__(self, positions: tuple[int, ...], places: Sequence[tuple[int, ...]]) -> None:
-        self.positions = positions  # bit -> position in the file
-        self.bits = bits = (1 << len(positions)) - 1
-        # A condition's place -> bits of the rules that can still match when it does not hold.
-        self.survivors: dict[int, int] = {}
-        for bit, position in enumerate(positions):
-            for place in places[position]:
-                self.survivors[place] = self.survivors.get(place, bits) & ~(1 << bit)
+    def __init__(self) -> None:
+        self.test: Test | None = None
+        self.yes = self.no = _UNGROWN
+        self.decision: Decision | None = None
 
-    def live_in(self, situation: Situation) -> int:
-        """Bits of the rules that what is settled leaves."""
-        live = self.bits
-        for place, survivors in self.survivors.items():
-            if not situation.memo[place]:
-                live &= survivors
-        situation.live[self] = live
-        return live
+
+_UNGROWN: Fork = object.__new__(Fork)  # where nobody has been yet
+_UNGROWN.test = _UNGROWN.decision = None
 
 
 class Walk:
     """The rules of one direction, filed. Positions are indexes into `rules`."""
 
-    def __init__(self, rules: Sequence[Rule], truths: Truths) -> None:
+    def __init__(self, rules: Sequence[Rule], truths: Truths, *, unmatched: Decision) -> None:
+        """`unmatched`: the decision when no rule matches."""
         self.rules = tuple(rules)
+        self._outgoing = unmatched.outgoing
         self.conditions: list[tuple[Condition, ...]] = []  # of each rule: all must hold
+        self._truths = truths
         self._tests = truths.tests
         self._places: list[tuple[int, ...]] = []  # of each rule: where its conditions are, the filed one left out
-        self._all_places: list[tuple[int, ...]] = []  # of each rule: the filed one too
         self._goes_on = [rule.else_ == "next" for rule in rules]
         self._by_caller: MaskTable[int] = MaskTable()
         self._by_dialled: MaskTable[int] = MaskTable()
@@ -103,14 +98,11 @@ class Walk:
                     if condition is not filed or not isinstance(condition, NumberIs | MaskIs)
                 )
             )
-            self._all_places.append(tuple(map(truths.place, conditions)))
         self.residual = tuple(residual)
-        self._none = len(self.rules)
-        self.decisions: dict[tuple[int, ...], Decision] = {}  # what `decide` has made of those that matched
-        self._groups: dict[tuple[int, ...], _Group] = {}
-        self._groups_size = 0
-        self._residual_group = self._groups[()] = self._group(())
-        self._dialled: dict[Number, tuple[_Group, list[int]]] = {}
+        self._dialled: dict[Number, tuple[int, ...]] = {}
+        self._decisions: dict[tuple[int, ...], Decision] = {(): unmatched}
+        self._situations = Situations(truths)
+        self._forks = 0
 
     def _file(self, key: _Key, position: int) -> None:
         side, what, is_e164 = key
@@ -122,77 +114,84 @@ class Walk:
         else:
             table.add_raw(what, position)
 
-    def _group(self, filed: tuple[int, ...]) -> _Group:
-        """The residual rules together with these, in file order."""
-        return _Group(tuple(sorted({*self.residual, *filed})), self._places)
+    def decide(self, facts: Facts, now: float) -> Decision:
+        """What the rules say that surely match: the first, and after one with `else: next` the following."""
+        request = facts.request
+        filed = self._dialled.get(request.dialled)
+        if filed is None:
+            filed = self._filed_under(request.dialled)
+        if not request.anonymous:
+            found = self._by_caller.find(request.caller)
+            if found:
+                filed = tuple(sorted({*filed, *found}))
+        situation = self._situations.of(request, now)
+        call = Call(facts, now)
+        fork = situation.trees.get(filed, _UNGROWN)
+        while (test := fork.test) is not None:
+            fork = fork.yes if test(call) else fork.no
+        return fork.decision or self._grow(call, situation, filed)
 
-    def _group_of(self, dialled: Number) -> tuple[_Group, list[int]]:
-        """The group with the rules that are filed under the dialled number, and those that no group takes. As many
-        groups as a company needs are made and kept; where rules name many thousands of numbers they are merged."""
+    def _filed_under(self, dialled: Number) -> tuple[int, ...]:
         filed = tuple(sorted(set(self._by_dialled.find(dialled))))
-        group = self._groups.get(filed)
-        if group is None:
-            if len(self._groups) >= _GROUPS or self._groups_size >= _GROUPS_SIZE:
-                return self._residual_group, list(filed)
-            group = self._groups[filed] = self._group(filed)
-            self._groups_size += len(group.survivors) * (100 + len(group.positions) // 8)
         if len(self._dialled) < _DIALLED:
-            self._dialled[dialled] = group, []
-        return group, []
+            self._dialled[dialled] = filed
+        return filed
 
-    def match(self, call: Call, situation: Situation) -> tuple[int, ...]:
-        """Positions of the rules that surely match: the first, and after one with `else: next` the following."""
-        known = self._dialled.get(call.dialled)
-        group, filed = known if known is not None else self._group_of(call.dialled)
-        if not call.anonymous:
-            filed = filed + self._by_caller.find(call.caller)
-        if len(filed) > 1:
-            filed = sorted(set(filed), reverse=True)
-        memo, tests, places = call.memo, self._tests, self._places
-        positions, survivors = group.positions, group.survivors
-        live = situation.live.get(group)
-        if live is None:
-            live = group.live_in(situation)
-        none = self._none
-        next_filed = filed.pop() if filed else none
+    def _grow(self, call: Call, situation: Situation, filed: tuple[int, ...]) -> Decision:
+        """Walk the rules, and let the tree grow by the questions and the decision of this call."""
+        if self._forks >= _FORKS:
+            self._situations.forget()
+            self._forks = 0
+        fork = situation.trees.get(filed)
+        if fork is None:
+            fork = situation.trees[filed] = self._fork()
+        answers: dict[int, bool] = {}
         matched: tuple[int, ...] = ()
-        while True:
-            if live:
-                bit = live & -live
-                position = positions[bit.bit_length() - 1]
-                if next_filed < position:
-                    position = next_filed
-                    next_filed = filed.pop() if filed else none
-                else:
-                    live ^= bit
-            elif next_filed == none:
-                return matched
-            else:
-                position = next_filed
-                next_filed = filed.pop() if filed else none
-            for place in places[position]:
-                truth = memo[place]
-                if truth is NOT_YET:
-                    truth = memo[place] = tests[place](call)
-                if not truth:
-                    if live and place in survivors:
-                        live &= survivors[place]
+        for position in sorted(self.residual + filed):
+            for place in self._places[position]:
+                answer = answers.get(place)
+                if answer is None:
+                    answer = answers[place] = bool(self._tests[place](call))
+                    if place not in situation.settled:
+                        fork = self._branch(fork, self._tests[place], answer)
+                if not answer:
                     break
             else:
                 matched += (position,)
                 if not self._goes_on[position]:
-                    return matched
+                    break
+        fork.decision = decision = self.decision(matched)
+        return decision
+
+    def _branch(self, fork: Fork, test: Test, answer: bool) -> Fork:
+        """Where the answer to this question leads, a new fork where nobody has been."""
+        fork.test = test
+        after = fork.yes if answer else fork.no
+        if after is _UNGROWN:
+            after = self._fork()
+            if answer:
+                fork.yes = after
+            else:
+                fork.no = after
+        return after
+
+    def _fork(self) -> Fork:
+        self._forks += 1
+        return Fork()
+
+    def decision(self, matched: tuple[int, ...]) -> Decision:
+        """What the rules at these positions say together."""
+        known = self._decisions.get(matched)
+        if known is None:
+            known = compose([self.rules[position] for position in matched], self._outgoing)
+            if len(matched) == 1 or len(self._decisions) < _CHAINS:
+                self._decisions[matched] = known
+        return known
 
     def visit(self, call: Call) -> Iterator[tuple[int, tuple[Condition, ...]]]:
         """Every rule that is tried, with its conditions that do not hold or are unknown: none of them, it matches."""
-        memo, tests = call.memo, self._tests
         for position, conditions in enumerate(self.conditions):
-            failed = []
-            for condition, place in zip(conditions, self._all_places[position], strict=True):
-                if memo[place] is NOT_YET:
-                    memo[place] = tests[place](call)
-                if not memo[place]:
-                    failed.append(condition)
+            failed = [condition for condition in conditions if not self._truths.value(condition, call)]
             yield position, tuple(failed)
             if not failed and not self._goes_on[position]:
                 return

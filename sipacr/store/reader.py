@@ -18,15 +18,16 @@ from sipacr.store.snapshot import CHANGES, Entries, Snapshot
 
 log = logging.getLogger("sipacr.store")
 
-# Two statements for all that is known of one customer: to execute one costs as much as to search in four tables, and
-# each column half of a search, found or not. The first says of whom the second need not be asked.
-_KNOWN = """COALESCE(
-    (SELECT agent FROM vips WHERE customer = ?1),
-    (SELECT 0 FROM bindings WHERE customer = ?1)
-)"""
-_CALLER = f"SELECT {_KNOWN}"  # a VIP's agent, or 0 if he is no VIP but has bindings, or NULL
-_CALLER_AND_LISTS = f"""
-    SELECT {_KNOWN}, '', '', NULL
+# Two statements for all that is known of one customer: to execute one costs as much as to search in a table, and so do
+# two columns of what was found. The first says of whom the second need not be asked.
+_KNOWN = """
+    SELECT agent FROM vips WHERE customer = ?1
+    UNION ALL SELECT 0 FROM bindings WHERE customer = ?1
+    LIMIT 1
+"""
+_KNOWN_AND_LISTS = """
+    SELECT agent, '', '', NULL FROM vips WHERE customer = ?1
+    UNION ALL SELECT 0, '', '', NULL FROM bindings WHERE customer = ?1
     UNION ALL SELECT target, list, note, expires FROM list_entries WHERE number = ?1 AND prefix = 0
 """
 _SHARED_AND_BINDINGS = """
@@ -49,12 +50,13 @@ _PREFIX = """
 """
 
 _PREPARED = (  # and their parameters
-    (_CALLER, 1), (_CALLER_AND_LISTS, 1), (_SHARED_AND_BINDINGS, 1), (_ANSWERED, 1),
+    (_KNOWN, 1), (_KNOWN_AND_LISTS, 1), (_SHARED_AND_BINDINGS, 1), (_ANSWERED, 1),
     (_EXACT, 2), (_ENTRIES, 0), (_PREFIX, 2),
 )  # fmt: skip
 _FEW = 200  # prefixes of one list; more are not read at once, because each commit of anybody makes them read anew
 _PREFIXES = f"SELECT number, target, note, expires FROM list_entries WHERE list = ? AND prefix = 1 LIMIT {_FEW + 1}"
 
+_HEADER = slice(CHANGES)
 _INTERVAL = 1.0  # seconds between looks at the file, and between attempts to open it
 
 
@@ -86,14 +88,18 @@ class Reader:
 
     def vip(self, customer: str) -> str | None:
         """Name of the agent who is responsible for this VIP, or None if he is none."""
-        snapshot = self._newest()
-        rows = snapshot.of_caller if snapshot.caller == customer else self._read_caller(snapshot, customer)
-        agent = rows[0][0]
-        return agent if isinstance(agent, str) else None
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.index[_HEADER] != snapshot.seen:
+            snapshot = self._newest()
+        if snapshot.caller != customer:
+            self._read_caller(snapshot, customer)
+        return snapshot.known or None
 
     def is_shared(self, customer: str) -> bool:
         """Whether the number is marked as shared by many customers."""
-        snapshot = self._newest()
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.index[_HEADER] != snapshot.seen:
+            snapshot = self._newest()
         rows = snapshot.of_customer if snapshot.customer == customer else self._read_customer(snapshot, customer)
         return bool(rows) and not rows[0][0]
 
@@ -103,29 +109,33 @@ class Reader:
 
     def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
         """All rows of this customer in one profile and scope, live or not."""
-        snapshot = self._newest()
-        if snapshot.caller == customer and snapshot.of_caller[0][0] is None:
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.index[_HEADER] != snapshot.seen:
+            snapshot = self._newest()
+        if snapshot.caller == customer and snapshot.known is None:
             return ()
         rows = snapshot.of_customer if snapshot.customer == customer else self._read_customer(snapshot, customer)
-        found: list[Binding] = []
-        for row in rows:
-            if row[0] == profile and row[1] == scope:
-                found.append(Binding._make((profile, scope, customer, *row[2:10], row[10] == 1)))
-        return found
+        return [
+            Binding(profile, scope, customer, *row[2:10], row[10] == 1)
+            for row in rows
+            if row[0] == profile and row[1] == scope
+        ]
 
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
         """The live entry of list `name` that holds this number: exact before longest prefix, E.164 before raw."""
-        _, raw, e164 = number
-        text = e164 or raw
-        snapshot = self._newest()
-        rows = snapshot.of_caller if snapshot.caller == text else self._read_caller(snapshot, text)
-        if len(rows) > 1:
-            for target, named, note, expires in rows[1:]:
-                if named == name and (expires is None or expires > now):
-                    return ListEntry(text, target, note)
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.index[_HEADER] != snapshot.seen:
+            snapshot = self._newest()
         entries = snapshot.entries or self._read_entries(snapshot)
         if not entries.any:
             return None
+        _, raw, e164 = number
+        text = e164 or raw
+        if snapshot.caller != text:
+            self._read_caller(snapshot, text)
+        for target, named, note, expires in snapshot.on_lists:
+            if named == name and (expires is None or expires > now):
+                return ListEntry(text, target, note)
         if raw == text:
             return self._longest_prefix(snapshot, name, text, now)
         if entries.raw or raw.startswith("+"):
@@ -181,7 +191,7 @@ class Reader:
         snapshot = self._snapshot
         if snapshot is None:
             raise Unavailable(self._why)
-        if snapshot.index[:CHANGES] != snapshot.seen:
+        if snapshot.index[_HEADER] != snapshot.seen:
             try:
                 snapshot.begin()
             except sqlite3.Error as error:
@@ -194,13 +204,20 @@ class Reader:
         except sqlite3.Error as error:
             raise self._lose(snapshot, error) from error
 
-    def _read_caller(self, snapshot: Snapshot, customer: str) -> list[Any]:
-        """A row of what the customer is, then the entries of his exact number."""
+    def _read_caller(self, snapshot: Snapshot, customer: str) -> None:
+        """What the customer is, and the entries of his exact number."""
         entries = snapshot.entries or self._read_entries(snapshot)
-        rows = self._rows(snapshot, _CALLER_AND_LISTS if entries.any else _CALLER, (customer,))
-        if snapshot.seen:
-            snapshot.caller, snapshot.of_caller = customer, rows
-        return rows
+        if entries.any:
+            rows = self._rows(snapshot, _KNOWN_AND_LISTS, (customer,))
+            snapshot.known = rows[0][0] if rows and not rows[0][1] else None
+            snapshot.on_lists = [row for row in rows if row[1]]
+        else:
+            try:
+                row = snapshot.execute(_KNOWN, (customer,)).fetchone()
+            except sqlite3.Error as error:
+                raise self._lose(snapshot, error) from error
+            snapshot.known = row and row[0]
+        snapshot.caller = customer if snapshot.seen else None
 
     def _read_customer(self, snapshot: Snapshot, customer: str) -> list[Any]:
         """All bindings of the customer, after a row without a profile if the number is shared."""

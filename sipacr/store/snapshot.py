@@ -11,7 +11,7 @@ import os
 import sqlite3
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sipacr.routing.facts import Unavailable
 from sipacr.store.database import file_marks
@@ -51,9 +51,10 @@ class Snapshot:
         "entries",
         "execute",
         "index",
+        "known",
         "marks",
-        "of_caller",
         "of_customer",
+        "on_lists",
         "prefixes",
         "seen",
     )
@@ -110,7 +111,8 @@ class Snapshot:
     def forget(self) -> None:
         """Drop what was read from the snapshot."""
         self.caller: str | None = None  # who was asked about last
-        self.of_caller: list[Any] = []
+        self.known: str | Literal[0] | None = None  # a VIP's agent; 0: he is no VIP but has bindings
+        self.on_lists: list[Any] = []  # the entries of his exact number
         self.customer: str | None = None  # whose bindings were asked for last
         self.of_customer: list[Any] = []
         self.entries: Entries | None = None
