@@ -293,10 +293,6 @@ def _item(shape: Shape, key: str, index: int) -> Node:
 
 
 def _check_peers(shape: SettingsShape, directory: Directory, context: Context) -> None:
-    for name, peer in shape.peers.items():
-        if peer.mode == "relay":
-            said = f'relaying arrives with the next version; until then calls from "{name}" are redirected (302)'
-            context.warn(peer.node[peer.node.key("mode")], said)
     for index, via in enumerate(directory.outgoing_via):
         if directory.peers[via].role != "trunk":
             said = f'"{via}" is a pbx; calls to the world go out by a peer with role trunk'

@@ -138,7 +138,7 @@ PEERS = [
     ('pbx: {role: pbx, address: "198.51.100.1:5080", mode: redirect}', []),
     ("pbx: x", ['4:8: error: a mapping with role, address and mode is expected here, not "x"']),
     ('pbx: {role: pbx, address: 10.0.0.5, mode: redirect, contact: ""}', ['4:55: error: "contact" is empty']),
-    ("pbx: {role: pbx, address: 10.0.0.5, mode: relay}", ['4:45: warning: relaying arrives with the next version; until then calls from "pbx" are redirected (302)']),
+    ("pbx: {role: pbx, address: 10.0.0.5, mode: relay}", []),
     ('"p b": {role: pbx, address: 10.0.0.5, mode: redirect}', ['4:3: error: the name of a peer stands in user@peer, so it has no space and no @: "p b"', '6:28: error: unknown peer "pbx" in "600@pbx"; did you mean "p b"?', '6:52: error: unknown peer "pbx" in "601@pbx"; did you mean "p b"?', '6:74: error: unknown peer "pbx" in "*98@pbx"; did you mean "p b"?']),
     ('pbx: {role: pbx, address: [10.0.0.5, "10.0.0.6:5070"], mode: redirect, sources: [10.0.0.0/24, sbc.example], transport: tls, contact: "[2001:db8::5]:5061", country: DE, trusted: false, rule_header: false, send: as-is, max_contacts: 3, on_3xx: pass, dialled_from: X-Dialled}', []),
     ("pbx: {role: pbx, address: 10.0.0.5, mode: redirect, sources: [198.51.100.1]}", ['5:35: warning: "pbx" claims the source 198.51.100.1 too; as it comes first, its packets are taken for "pbx"; to tell them apart give both a source with a port']),

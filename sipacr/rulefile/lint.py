@@ -157,9 +157,6 @@ def _redirected(leaf: Leaf, peers: Iterable[Peer]) -> None:
     asking = [peer for peer in peers if _may_ask(leaf, peer)]
     node = leaf.shape.node
     action = leaf.rule.action
-    if action == "relay":
-        said = "relaying arrives with the next version; until then these calls are redirected (302)"
-        leaf.context.warn(node.key("relay"), said)
     if action == "redirect":
         relayed = [peer.name for peer in asking if peer.mode == "relay"]
         if relayed:
