@@ -130,7 +130,7 @@ class Goodbye:
         """Credentials may be asked for; any other final answer ends it."""
         if message.code < 200:
             return
-        if not self._tried and self._half.calls.challenged(self._half.peer, transaction.request, message):
+        if self._half.calls.challenged(self._half.peer, transaction.request, message) and not self._tried:
             self._tried = True
             self._half.calls.send_in_dialog(self._half, "BYE", self._headers, user=self)
             return

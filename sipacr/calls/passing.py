@@ -21,16 +21,27 @@ _RETRIES = 3  # of one request, for credentials and session intervals
 
 def begin(half: Half, server: ServerTransaction, message: Message) -> None:
     """Pass a request of this side on to the other, or refuse it here."""
-    refused = _refusal(half, message)
     rack = None
-    if refused is None and message.method == "PRACK":
+    if message.method == "PRACK":
         rack = half.call.caller.pracked(half, message.get("RAck") or "")
-        refused = (481, []) if rack is None else None
+        if not rack:
+            _pracked_here(half, server, message, known=rack is not None)
+            return
+    refused = _refusal(half, message)
     if refused is not None:
         half.calls.respond(server, refused[0], headers=refused[1])
         return
     assert half.other is not None
     Passing(half, half.other, server, message, rack)
+
+
+def _pracked_here(half: Half, server: ServerTransaction, message: Message, *, known: bool) -> None:
+    """A PRACK that goes no further: it fits nothing, or its leg is gone or sent nothing reliable. An offer in it
+    (RFC 3262 5) is for nobody."""
+    caller = half.call.caller
+    offers = bool(message.body and caller.invite.body)
+    half.calls.respond(server, 481 if not known else 488 if offers else 200)
+    caller.release()
 
 
 def farewell(half: Half, bye: Message) -> Headers:
@@ -192,10 +203,11 @@ class Passing:
         self._gone()
 
     def _may_retry(self, transaction: ClientTransaction, message: Message) -> bool:
+        again = self._to.calls.challenged(self._to.peer, transaction.request, message)
         if self._tries >= _RETRIES or self._cancelled or self._server.final:
             return False
-        if message.code in (401, 407):
-            return self._to.calls.challenged(self._to.peer, transaction.request, message)
+        if again:
+            return True
         if message.code == 422 and self._minimum is None and self._request.get("Session-Expires") is None:
             self._minimum = message.get("Min-SE")  # the interval was our wish, so it is ours to mend
             return self._minimum is not None

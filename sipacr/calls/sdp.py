@@ -2,6 +2,7 @@
 
 import re
 
+_TIMES = re.compile(rb"^t=\d+ \d+(?=\r?$)", re.MULTILINE)
 _MEDIA = re.compile(rb"^m=(\S+) \d+(?:/\d+)? (.*?)\r?$", re.MULTILINE)
 
 
@@ -10,8 +11,8 @@ def refusing_answer(offer: bytes, host: str) -> bytes:
     media = [b"m=%b 0 %b\r\n" % (kind, rest) for kind, rest in _MEDIA.findall(offer)]
     if not media:
         return b""
+    times = b"\r\n".join(_TIMES.findall(offer)) or b"t=0 0"  # those of the offer
     kind = b"IP6" if ":" in host else b"IP4"
     address = host.encode()
-    return b"v=0\r\no=- 0 0 IN %b %b\r\ns=-\r\nc=IN %b %b\r\nt=0 0\r\n" % (kind, address, kind, address) + b"".join(
-        media
-    )
+    session = b"v=0\r\no=- 0 0 IN %b %b\r\ns=-\r\nc=IN %b %b\r\n%b\r\n" % (kind, address, kind, address, times)
+    return session + b"".join(media)

@@ -30,6 +30,7 @@ class End:
         self.local = self.remote = self.call_id = self.uri = ""
         self.seq = 0
         self.branches = count(1)
+        self.known = True  # whether its last request was one of ours to answer
         self._heard = 0
 
     def send(self, method: str, *headers: tuple[str, str], body: bytes = b"", **more: Any) -> Message:
@@ -63,6 +64,7 @@ class End:
             self.talk.asked.append(message)
             known = calls.knows(message, flow) or calls.request(message, flow, self.talk.directory.peers[self.peer])
         self.talk.run(0.0)
+        self.known = known
         return known
 
     def ack(self, invite: Message, *headers: tuple[str, str], body: bytes = b"") -> None:
@@ -92,15 +94,15 @@ class End:
             ],
             body=body,
         )  # fmt: skip
-        if sent.message.method == "INVITE" and 200 <= code < 300:
+        if self.repeat(message) and sent.message.method == "INVITE" and 200 <= code < 300:
             self.talk.accepted.append(sent.message)
-        self.repeat(message)
         return message
 
-    def repeat(self, answer: Message) -> None:
-        """Send an answer (again)."""
-        self.talk.calls.response(answer, self.flow)
+    def repeat(self, answer: Message) -> bool:
+        """Send an answer (again); whether somebody waits for it."""
+        known = self.talk.calls.response(answer, self.flow)
         self.talk.run(0.0)
+        return known
 
     def sent(self) -> list[Sent]:
         """What we sent to this end since it last listened."""
