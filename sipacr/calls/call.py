@@ -12,10 +12,10 @@ from sipacr.calls.callee import Callee
 from sipacr.calls.caller import Caller
 from sipacr.calls.half import Half
 from sipacr.calls.hunt import Attempt, End, Hunt, Ring
-from sipacr.calls.message import Headers, Message
+from sipacr.calls.message import Headers, Message, without
 from sipacr.calls.network import Flow
 from sipacr.calls.outcome import UNREACHABLE_CODE, outcome_of
-from sipacr.calls.passage import OPTIONS, Invitation, Passage
+from sipacr.calls.passage import Invitation, Passage
 from sipacr.calls.passing import farewell
 from sipacr.calls.timers import Timer
 from sipacr.calls.transactions import ServerTransaction
@@ -31,6 +31,12 @@ COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'  # RFC 332
 _LINGER = 180.0  # seconds that a transfer may go on to be reported after the BYE (RFC 5057)
 
 
+def hops_of(invite: Message) -> int:
+    """Its Max-Forwards; 70 if there is none, or none that can be read (RFC 3261 16.3)."""
+    text = (invite.get("Max-Forwards") or "").strip()
+    return int(text) if text.isdecimal() and len(text) < 4 else 70
+
+
 class Call:
     """One call, from its INVITE to its end."""
 
@@ -42,7 +48,7 @@ class Call:
         self.request = request
         self.hunt = hunt
         self.peer = peer
-        self.hops = int(invite.get("Max-Forwards") or 70)
+        self.hops = hops_of(invite)
         self.state: State = "ringing"
         self.caller = Caller(self, server, invite, flow, peer)
         self.callee: Callee | None = None  # who answered
@@ -55,7 +61,8 @@ class Call:
         self.ended_at: float | None = None
         self.outcome = ""  # in one word, once it is known
         self._ringing: list[Callee] = []
-        self._last = False
+        self._last = False  # no other step can follow those who ring
+        self._failures: dict[Attempt, Message] = {}  # what the legs that failed have answered
         self._stamps = [value for value in invite.values(tailor.STAMP) if peer.role == "pbx"]
         self._offer = b""  # of the callee, where the caller made none
         self._invite: Message | None = None  # ours, which was answered
@@ -80,83 +87,97 @@ class Call:
             self._ring(found)
 
     def _ring(self, ring: Ring) -> None:
-        self._last = ring.last
+        self._last = ring.last and len(ring.attempts) == 1
         self._ringing = []
+        timers, now = self.calls.timers, self.calls.wall()
         for attempt in ring.attempts:
             peer = self.calls.peer(attempt.peer)
             if peer is None or (self.calls.is_full(peer) and not self.hunt.decision.emergency):
-                self.hunt.ended(attempt, "unreachable", UNREACHABLE_CODE, self.calls.wall())
+                self.hunt.ended(attempt, "unreachable", UNREACHABLE_CODE, now)
             else:
                 self._ringing.append(Callee(self, attempt, peer))
-        self._until = self.calls.timers.after(max(0.0, ring.until - self.calls.wall()), self._time_is_up)
-        if not self._ringing:
-            self.calls.timers.after(0.0, self._none_left)
+                self.calls.engage(attempt)
+        if self._ringing:
+            self._until = timers.after(max(0.0, ring.until - now), self._time_is_up)
+        else:
+            self._until = timers.after(0.0, self._next)
         for callee in self._ringing:
-            self.calls.engage(callee.attempt)
             callee.dial()
 
     def provisional(self, half: Half, message: Message) -> None:
         """A callee's provisional answer."""
-        if self.state == "ringing":
-            self.caller.provisional(half, message, last=self._last)
+        self.caller.provisional(half, message, last=self._last)
 
     def failed(self, callee: Callee, code: int, message: Message | None, *, rung: bool) -> None:
         """One leg has ended without an answer."""
         self.calls.release(callee.attempt)
         if callee in self._ringing:
             self._ringing.remove(callee)
-        if self.state != "ringing":
-            return
-        now = self.calls.wall()
-        if 300 <= code < 400 and message is not None:
-            self.hunt.forwarded(callee.attempt, message.values("Contact"), code, now)
+        now, outcome = self.calls.wall(), outcome_of(code, rung=rung)
+        if message is not None:
+            self._failures[callee.attempt] = message
+        if outcome == "unreachable":
+            self.calls.suspect(callee.peer)
+        if outcome == "forwarded" and message is not None and not self.caller.is_bound:
+            self.hunt.forwarded(callee.attempt, message.values("Contact"), code, now, callee.host)
         else:
             retry_after = message.get("Retry-After") if message is not None else None
-            self.hunt.ended(callee.attempt, outcome_of(code, rung=rung), code, now, retry_after)
+            self.hunt.ended(callee.attempt, outcome, code, now, retry_after)
         if not self._ringing:
-            self._stop_until()
-            self._next()
-
-    def _none_left(self) -> None:
-        if self.state == "ringing" and not self._ringing:
             self._stop_until()
             self._next()
 
     def _time_is_up(self) -> None:
         """The step's `total` or the route's `max_ring` is over."""
         now = self.calls.wall()
-        for callee in list(self._ringing):
-            callee.give_up(None)
-            self._ringing.remove(callee)
-            self.calls.release(callee.attempt)
-            self.hunt.ended(callee.attempt, "no_answer", 0, now)
-        if self.state == "ringing":
-            self._next()
+        for callee in self._ringing:
+            code = 0 if callee.heard else UNREACHABLE_CODE
+            self.hunt.ended(callee.attempt, "no_answer" if callee.heard else "unreachable", code, now)
+            if not callee.heard:
+                self.calls.suspect(callee.peer)
+        self._cancel_all(None)
+        self._next()
 
     def _rejected(self, end: End) -> None:
         reject = end.reject
-        headers: Headers = list(end.headers)
+        reason, headers, body = reject.reason, list(end.headers), b""
+        failure = self._failures.get(end.attempt) if end.attempt is not None else None
+        if failure is not None and failure.code == reject.code and end.attempt is not None:
+            told, body = self._told(end.attempt, failure)
+            headers += told
+            reason = reason or failure.reason
         if reject.retry_after is not None:
             headers.append(("Retry-After", str(reject.retry_after)))
-        self.caller.reject(reject.code, reject.reason, headers)
+        self.caller.reject(reject.code, reason, headers, body)
         self._over("rejected")
+
+    def _told(self, attempt: Attempt, failure: Message) -> tuple[Headers, bytes]:
+        """What else a failed leg's answer tells the caller: Reason, Warning, and what a 415, 420 or 488 lacks."""
+        peer = self.calls.peer(attempt.peer)
+        if peer is None:
+            return [], b""
+        passage = Passage(peer, self.peer, self.calls.network.sent_by(self.caller.flow))
+        return without(tailor.response(failure, passage), ("Retry-After",)), tailor.body(failure)
 
     def abandoned(self, reason: str | None) -> None:
         """The caller gave up: CANCEL, or his connection died."""
-        if self.state != "ringing":
-            return
-        for callee in self._ringing:
-            self.hunt.ended(callee.attempt, "abandoned", 0, self.calls.wall())
-        self._cancel_all(reason)
-        self.caller.reject(487)
-        self._over("abandoned")
+        self._give_up("abandoned", 487, reason)
 
     def not_acknowledged(self) -> None:
         """A reliable provisional got no PRACK for 64*T1 (RFC 3262 3)."""
+        self._give_up("lost", 504, None)
+
+    def _give_up(self, outcome: str, code: int, reason: str | None) -> None:
+        """The caller's INVITE ends with this code, whoever rings or has answered just now."""
+        if reason is not None:
+            reason = tailor.without_telltale(reason, Passage(self.peer, self.peer, ""))
         if self.state == "ringing":
-            self._cancel_all(None)
-            self.caller.reject(504)
-            self._over("lost")
+            self.hunt.abandoned(self.calls.wall())
+            self._cancel_all(reason)
+            self.caller.reject(code)
+            self._over(outcome)
+        elif not self.caller.final:  # the 2xx still waits for a PRACK
+            self._end(None, [("Reason", reason)] if reason is not None else [], code)
 
     def _cancel_all(self, reason: str | None) -> None:
         self._stop_until()
@@ -173,14 +194,9 @@ class Call:
 
     def answered(self, callee: Callee, half: Half, invite: Message, message: Message) -> None:
         """The first 2xx. All others who ring hear that the call is taken."""
-        if callee in self._ringing:
-            self._ringing.remove(callee)
-        if self.state != "ringing":
-            self.calls.release(callee.attempt)
-            self.stray(half, invite, message)
-            return
-        self._cancel_all(COMPLETED_ELSEWHERE)
+        self._ringing.remove(callee)
         self.state = "talking"
+        self._cancel_all(COMPLETED_ELSEWHERE)
         self.callee, self.far = callee, half
         self.answered_at = self.calls.wall()
         self.outcome = "answered"
@@ -218,9 +234,8 @@ class Call:
         assert self.far is not None
         assert self.near is not None
         assert self._invite is not None
-        if not self.caller.invite.body:
+        if not self.far.has_acked(self._invite.cseq[0]):
             self.far.ack(self._invite, tailor.in_dialog(ack, self.far.passage()), ack.body)
-            self._offer = b""
         self.after_ack(self.near)
 
     def unacknowledged(self, half: Half) -> None:
@@ -252,23 +267,33 @@ class Call:
     def hung_up(self, half: Half, server: ServerTransaction, message: Message) -> None:
         """BYE of one side: answered at once, passed on to the other."""
         self.calls.respond(server, 200)
-        if self.state == "ringing":
-            if half.other is not None and half in self.caller_halves:
-                self.abandoned(None)
-            return
         for pending in list(half.passing):
             pending.hung_up()
+        if self.state == "ringing":
+            self._early_bye(half, message)
+            return
+        if half is not self.near and half is not self.far:
+            half.forget()  # another fork, which we hang up too, or a leg that is gone
+            return
         half.ended = True
         for accepted in half.accepted.values():
             accepted.stop()
         half.accepted.clear()
-        self._end(half, farewell(half, message))
+        self._end(half, farewell(half, message), 487 if half is self.near else 480)
         self.said_goodbye(half)
 
-    @property
-    def caller_halves(self) -> list[Half]:
-        """The caller's early dialogs."""
-        return self.caller.halves
+    def _early_bye(self, half: Half, message: Message) -> None:
+        """The caller ends one early dialog (15): that leg, and the call if no other one is left to him. A callee must
+        not do that, it has to refuse our INVITE."""
+        if half not in self.caller.halves or half.other is None:
+            return
+        leg = next((callee for callee in self._ringing if callee.rings_in(half.other)), None)
+        if leg is None:
+            return
+        if any(other is not leg and other.heard for other in self._ringing):
+            leg.refuse()
+        else:
+            self.abandoned(", ".join(message.values("Reason")) or None)
 
     def lost(self, half: Half) -> None:
         """One side is gone, or does not know the dialog any more: hang up both (12.2.1.2)."""
@@ -277,9 +302,7 @@ class Call:
     def hang_up(self, reason: str) -> None:
         """By command, or because the router stops."""
         if self.state == "ringing":
-            self._cancel_all(reason)
-            self.caller.reject(480)
-            self._over("stopped")
+            self._give_up("stopped", 480, reason)
         else:
             self._end(None, [("Reason", reason)])
 
@@ -289,7 +312,8 @@ class Call:
     def _expired(self) -> None:
         self._end(None, [("Reason", 'SIP;cause=408;text="Session timer expired"')])
 
-    def _end(self, by: Half | None, reasons: Headers) -> None:
+    def _end(self, by: Half | None, reasons: Headers, code: int = 480) -> None:
+        """Hang up whoever has not done so; `code`: for an INVITE of the caller whose 2xx was still held back."""
         if self.state != "talking":
             return
         assert self.near is not None
@@ -297,6 +321,7 @@ class Call:
         for half in (self.near, self.far):
             for pending in list(half.passing):
                 pending.call_over()
+        self.caller.reject(code)  # nothing if he had his 2xx
         for half in (self.near, self.far):
             if half is by or half.ended:
                 continue
@@ -341,11 +366,6 @@ class Call:
     def connect(self, peer: Peer) -> float:
         """Seconds that a leg to this peer may be silent."""
         return self.hunt.connect if self.hunt.connect is not None else peer.connect
-
-    @property
-    def options(self) -> frozenset[str]:
-        """The option tags that a leg may use: reliable provisionals only if the caller's side may have them."""
-        return OPTIONS if self.caller.reliable_wanted else OPTIONS - {"100rel"}
 
     def _last_outcome(self) -> ruleset.Outcome | None:
         outcome = self.hunt.tried[-1].outcome if self.hunt.tried else None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from sipacr.calls import passing, tailor
-from sipacr.calls.call import Call
+from sipacr.calls.call import Call, hops_of
 from sipacr.calls.caller import Caller
 from sipacr.calls.digest import Authentication
 from sipacr.calls.half import Half
@@ -83,6 +83,7 @@ class Calls:
         self.halves: dict[tuple[str, str, str], Half] = {}
         self.live: dict[Call, None] = {}  # in the order of their beginning
         self.counts: Counter[str] = Counter()
+        self._requests: set[tuple[str, str, int]] = set()  # INVITEs of the live calls
         self._token = token
         self._engaged: Counter[str] = Counter()  # agent -> calls of ours
         self._idle_since: dict[str, float] = {}
@@ -143,13 +144,16 @@ class Calls:
         if replaced is not None:
             call.replaces = self.refers.named_for(replaced, message)
         self.live[call] = None
+        self._requests.add(_merged(message))
         self._load[peer.name] += 1
         self.counts["calls"] += 1
         call.start()
 
     def _refusal(self, message: Message, peer: Peer, plan: Plan) -> int | None:
-        if message.get("Max-Forwards") == "0":
+        if hops_of(message) == 0:
             return 483
+        if _merged(message) in self._requests:  # it came by two ways (8.2.2.2)
+            return 482
         if self.stamp(plan.facts.request.dialled.key) in message.values(tailor.STAMP):
             return 482
         if plan.decision.emergency:
@@ -192,9 +196,10 @@ class Calls:
             return False
         server = self.transactions.request(message, flow)
         if server is not None:
-            self.respond(server, 200, tag=tag(message.get("To") or "") or self.dialog_tag())
-            if not invite.final and isinstance(invite.user, Caller | Passing):
-                invite.user.cancelled(message.get("Reason"))
+            user = invite.user
+            self.respond(server, 200, tag=user.tag if isinstance(user, Caller) else self.dialog_tag())  # 9.2
+            if not invite.final and isinstance(user, Caller | Passing):
+                user.cancelled(", ".join(message.values("Reason")) or None)
         return True
 
     def _in_dialog(self, half: Half, server: ServerTransaction, message: Message, flow: Flow) -> None:
@@ -345,6 +350,7 @@ class Calls:
     def ended(self, call: Call) -> None:
         """A call is over."""
         if self.live.pop(call, False) is not False:
+            self._requests.discard(_merged(call.caller.invite))
             _less(self._load, call.peer.name)
             self.vacate(call.agent)
             self.on_end(call)
@@ -355,6 +361,11 @@ def _less(counter: Counter[str], name: str) -> None:
     counter[name] -= 1
     if counter[name] <= 0:
         del counter[name]
+
+
+def _merged(invite: Message) -> tuple[str, str, int]:
+    """What two INVITEs that were one before a proxy forked it share."""
+    return invite.get("Call-ID") or "", tag(invite.get("From") or ""), invite.cseq[0]
 
 
 def _retry_after(code: int) -> Headers:
