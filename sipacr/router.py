@@ -13,7 +13,8 @@ from sipacr.loud import Loud
 from sipacr.routing.decision import Decision
 from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Facts, Number, Request, State
-from sipacr.routing.resolve import Contact, Redirection, contacts, fallback_contacts
+from sipacr.routing.offers import Answer
+from sipacr.routing.resolve import alike, contacts, fallback_contacts
 from sipacr.routing.ruleset import RejectWith
 from sipacr.sip.answer import Verdict, contact, header, status
 from sipacr.sip.inlet import Relayed
@@ -22,10 +23,10 @@ from sipacr.store.writer import AddToList
 
 log = logging.getLogger("sipacr.router")
 
-_RENDERED = 16_384  # remembered answers: few lists of contacts serve many calls
+_KEPT = 16_384  # verdicts: few serve many calls
 _NOBODY = Number("", "", None)
 
-_Key = tuple[tuple[Contact, ...], tuple[str, ...] | None]
+_Key = tuple[Decision, str, tuple[Answer, ...]]
 
 
 class Router:
@@ -37,7 +38,7 @@ class Router:
         self.state = State()  # what decisions see of this moment; the relay keeps it up to date
         self._clock = clock
         self._verbose = verbose
-        self._rendered: dict[_Key, Verdict] = {}
+        self._verdicts: dict[_Key, Verdict] = {}  # of redirected calls that nothing else tells apart
         self._open_store(loaded)
         self._engine = loaded.engine
 
@@ -52,7 +53,7 @@ class Router:
             self.close()
             self._open_store(loaded)
         self._engine = loaded.engine
-        self._rendered.clear()
+        self._verdicts.clear()
 
     @property
     def not_written(self) -> int:
@@ -76,16 +77,18 @@ class Router:
             decision = self._engine.decide(facts, now)
             if decision.action == "relay" or (peer.mode == "relay" and decision.action != "reject"):
                 return self._relay(decision, facts, now)
-            redirection = contacts(self._engine, decision, facts, self.state, now)
-            if decision.broken or redirection.broken:
-                self._tell_broken((*decision.broken, *redirection.broken))
-            changed = bool(redirection.advance or decision.remember)
-            if changed:
-                self._change(decision, redirection, request, now)
-            verdict = self._render(decision, redirection, peer)
+            answers = alike(self._engine, decision, facts, self.state, now)
+            if answers is None:
+                verdict = self._answer(decision, facts, peer, now)
+            else:
+                key = (decision, peer.name, answers)
+                verdict = self._verdicts.get(key) or self._remember(key, self._answer(decision, facts, peer, now))
+            if decision.remember:
+                self._add_to_lists(decision, request, now)
+                verdict = verdict._replace(keep=True)
             if self._verbose:
                 self._tell(request, decision, verdict)
-            return verdict._replace(keep=True) if changed else verdict
+            return verdict
         except Exception as error:  # noqa: BLE001  # told by `loud`; the call goes on
             where = f"{type(error).__name__}: {error}"
             self.loud.say(
@@ -95,8 +98,8 @@ class Router:
 
     def _relay(self, decision: Decision, facts: Facts, now: float) -> Relayed:
         """What follows is the hunt's: it resolves each step at its turn."""
-        if decision.broken:
-            self._tell_broken(decision.broken)
+        for cause in decision.broken:
+            self._tell_broken(cause)
         self._add_to_lists(decision, facts.request, now)
         if self._verbose:
             self._say(facts.request, decision, "relayed")
@@ -114,10 +117,24 @@ class Router:
             return Verdict(status(503))
         return Verdict(status(302), b"".join(contact(*each) for each in found.contacts))
 
-    def _change(self, decision: Decision, redirection: Redirection, request: Request, now: float) -> None:
-        """What deciding this call changes for the next ones."""
+    def _answer(self, decision: Decision, facts: Facts, peer: Peer, now: float) -> Verdict:
+        """Resolves the steps."""
+        redirection = contacts(self._engine, decision, facts, self.state, now)
+        for cause in (*decision.broken, *redirection.broken):
+            self._tell_broken(cause)
+        lines = b"".join(contact(*each) for each in redirection.contacts)
+        if peer.rule_header:
+            lines += header("X-Sipacr-Rule", ", ".join(decision.names) or _unmatched(decision))
+        if redirection.reject is not None:
+            return _rejection(redirection.reject, lines)
         self.state.cursor.update(redirection.advance)
-        self._add_to_lists(decision, request, now)
+        return Verdict(status(302), lines, keep=bool(redirection.advance))
+
+    def _remember(self, key: _Key, verdict: Verdict) -> Verdict:
+        if len(self._verdicts) >= _KEPT:
+            self._verdicts.clear()
+        self._verdicts[key] = verdict
+        return verdict
 
     def _add_to_lists(self, decision: Decision, request: Request, now: float) -> None:
         """What deciding this call writes for the next ones."""
@@ -128,23 +145,8 @@ class Router:
                 note = f"called {request.dialled.key}"
                 self._writer.submit(AddToList(entry.list, request.caller.key, now, note))
 
-    def _render(self, decision: Decision, redirection: Redirection, peer: Peer) -> Verdict:
-        key = (redirection.contacts, decision.names if peer.rule_header else None)
-        verdict = self._rendered.get(key) if redirection.reject is None else None
-        if verdict is None:
-            lines = b"".join(contact(*each) for each in redirection.contacts)
-            if peer.rule_header:
-                lines += header("X-Sipacr-Rule", ", ".join(decision.names) or _unmatched(decision))
-            if redirection.reject is not None:
-                return _rejection(redirection.reject, lines)
-            verdict = Verdict(status(302), lines)
-            if len(self._rendered) < _RENDERED:
-                self._rendered[key] = verdict
-        return verdict
-
-    def _tell_broken(self, broken: tuple[str, ...]) -> None:
-        for cause in broken:
-            self.loud.say(cause, f"a look-up is broken, its steps are skipped: {cause}")
+    def _tell_broken(self, cause: str) -> None:
+        self.loud.say(cause, f"a look-up is broken, its steps are skipped: {cause}")
 
     def _tell(self, request: Request, decision: Decision, verdict: Verdict) -> None:
         targets = [
