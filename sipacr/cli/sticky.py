@@ -22,6 +22,11 @@ _COLUMNS = {
     "made": ("at", "time", "date", "last", "when"),
     **{event: (event.replace("_", " "),) for event in EVENTS},
 }
+_FRESH: dict[str, Value] = {
+    "in_progress": 0,
+    "since": None,
+    "calling": 0,
+}  # whoever sets a row sets its clock to `made`
 
 
 @click.group()
@@ -48,7 +53,7 @@ def set_(context: Context, profile: str, customer: str, agent: str, at: str, sco
     checks.warn_of_agents(context, agent)
     checks.warn_of_profile(context, profile)
     checks.warn_of_own(context, number)
-    values: dict[str, Value] = {"made": made, **dict.fromkeys(EVENTS), "in_progress": 0}
+    values: dict[str, Value] = {"made": made, **dict.fromkeys(EVENTS), **_FRESH}
     with context.database() as database, database.transaction() as connection:
         write(connection, BINDINGS, [((number.key, profile, where, agent), values)], by=by, at=now)
         others = [
@@ -140,7 +145,7 @@ def import_(context: Context, /, profile: str | None, **options: Any) -> None:
         scope = cells.get("scope")
         agents.setdefault(cells["agent"], line.line)
         profiles[name] = None
-        values: dict[str, Value] = {"made": _moment(context, cells.get("made", ""), now) or now}
+        values: dict[str, Value] = {"made": _moment(context, cells.get("made", ""), now) or now, **_FRESH}
         for event in EVENTS:
             if event in cells:
                 values[event] = _moment(context, cells[event], now)
@@ -188,9 +193,9 @@ def _row(context: Context, row: Mapping[str, Value]) -> dict[str, Value]:
     shown: dict[str, Value] = {**{name: row[name] for name in ("profile", "customer", "scope", "agent")}, "state": ""}
     profile = context.rules.sticky.get(str(row["profile"])) if context.rules else None
     if profile is not None:
-        binding = Binding(**{**row, "in_progress": bool(row["in_progress"])})  # type: ignore[arg-type]
+        binding = Binding(**{**row, "in_progress": bool(row["in_progress"]), "calling": bool(row["calling"])})  # type: ignore[arg-type]
         shown["state"] = "live" if is_live(binding, profile, time.time()) else "expired"
-        if profile.ttl is not None and not binding.in_progress:
+        if profile.ttl is not None and not binding.in_progress and not binding.calling:
             shown["live_until"] = clock(binding, profile) + profile.ttl
     return {**shown, "live_until": shown.get("live_until"), **{name: row[name] for name in ("made", *EVENTS)}}
 

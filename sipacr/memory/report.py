@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from sipacr.routing.facts import Number
+from sipacr.routing.identity import NOBODY
 
 Direction = Literal["in", "out"]
 Source = Literal["relay", "import", "webhook"]
@@ -100,8 +101,8 @@ class Report:
     version: str = ""  # of the rule set
     tag: str = ""
     # For people
-    caller: Number = Number("", "", None)
-    dialled: Number = Number("", "", None)
+    caller: Number = NOBODY
+    dialled: Number = NOBODY
     name: str = ""  # the caller's display name
     call_id: str = ""
 

@@ -50,7 +50,9 @@ class ListEntry(NamedTuple):
 class Binding(NamedTuple):
     """One row of the memory: profile, scope, customer, agent, and the times of its events (unix seconds, None: never).
 
-    `made` is the time of the event that created the row. A row whose call is still going on has `in_progress`.
+    `made` is when the row came to be: the INVITE, the answer, or when it was known. The other times are those from
+    which clocks run: the end of the call, and while it goes on, when the event took place. `in_progress`: a call that
+    made or refreshed the row goes on. `calling`: the customer's own call, which holds the row but is no later contact.
     """
 
     profile: str
@@ -65,6 +67,8 @@ class Binding(NamedTuple):
     in_call: float | None = None
     conversation: float | None = None
     in_progress: bool = False
+    since: float | None = None  # from which the clock runs since the row was made; None: from `made`
+    calling: bool = False
 
 
 class Store(Protocol):
@@ -75,6 +79,9 @@ class Store(Protocol):
 
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
         """The entry of list `name` that holds this number: exact before longest prefix, expired ones do not count."""
+
+    def bound(self, profile: str, scope: str, customer: str) -> Sequence[tuple[str, float]]:
+        """Of each of the customer's `bindings` the agent and the time at which it was made."""
 
     def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
         """All rows of this customer in one profile and scope, live or not."""

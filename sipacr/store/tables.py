@@ -38,7 +38,12 @@ VIPS = Table("vips", ("customer",), ("agent", "note"))
 LISTS = Table("list_entries", ("number", "prefix", "list"), ("note", "expires", "target"))
 SHARED = Table("shared_numbers", ("number",), ("note",))
 EVENTS = ("out_attempt", "out_failed", "out_answered", "in_answered", "in_call", "conversation")
-BINDINGS = Table("bindings", ("customer", "profile", "scope", "agent"), ("made", *EVENTS, "in_progress"), stamped=False)
+BINDINGS = Table(
+    "bindings",
+    ("customer", "profile", "scope", "agent"),
+    ("made", *EVENTS, "in_progress", "since", "calling"),
+    stamped=False,
+)
 
 
 class Counts(NamedTuple):
