@@ -53,7 +53,7 @@ class Sources:
                     self._add(network, port, ports, peer)
         for peer in peers:  # after all sources, which come first
             for target in called_at(peer.name):
-                self._add(ip_network(target.host), target.port, frozenset({target.port}), peer)
+                self._add(ip_network(target.host), target.port, frozenset(), peer)
         self._lengths = sorted(self._tables, reverse=True)
 
     def _add(self, network: Network, port: int | None, ports: frozenset[int], peer: Peer) -> None:
