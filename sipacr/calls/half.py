@@ -38,7 +38,9 @@ class Half:
         self.accepted: dict[int, Accepted] = {}  # CSeq number of the far end's INVITE -> our 2xx that waits for its ACK
         self.offering: Passing | None = None  # a request of this far end whose offer and answer are not complete
         self.passing: list[Passing] = []  # requests of this far end that are not done with
-        self.reports = 0  # transfers that this far end still reports on; they outlive the BYE (RFC 5057)
+        # Transfers that this far end still reports on, which outlive the BYE (RFC 5057): CSeq number of our REFER to it
+        # -> that of the other side's REFER to us.
+        self.reports: dict[int, int] = {}
         self.ended = False  # a BYE was sent or received
         self.cut = False  # the connection broke: the next request needs another one
         self._acks: dict[int, tuple[Flow, bytes]] = {}  # our last ACKs by CSeq number, for repeated 2xx
@@ -48,7 +50,7 @@ class Half:
     def passage(self) -> Passage:
         """The way of a message from the other side to this far end."""
         assert self.other is not None
-        host = self.calls.network.sent_by(self.dialog.flow)
+        host = self.calls.network.sent_by(self.way())
         return Passage(self.other.peer, self.peer, host, _OPTIONS)
 
     @property

@@ -1,6 +1,7 @@
 """One in-dialog request on its way from one side of a call to the other, and its answer on the way back."""
 
 import zlib
+from collections.abc import Callable
 
 from sipacr.calls import session, tailor
 from sipacr.calls.accepted import Accepted
@@ -12,6 +13,7 @@ from sipacr.calls.timers import Timer
 from sipacr.calls.transactions import ClientTransaction, ServerTransaction, response_to
 
 DEADLINE = 10.0  # seconds for a request that is no INVITE: after that its sender gets 504 (RFC 4320 knows no 408 there)
+PATIENCE = 181.0  # seconds for a re-INVITE, which somebody may have to be asked about: as timer C (RFC 3261 16.6)
 _OFFERS = ("INVITE", "UPDATE")
 _CONTACTS = ("INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY")  # they refresh the target (RFC 5057 5.4, RFC 6665)
 _OF_ITS_OWN = ("NOTIFY", "PRACK")  # a 408 or 481 to these says nothing of the session (RFC 5057 5.1)
@@ -55,18 +57,28 @@ def _refusal(half: Half, message: Message) -> tuple[int, Headers] | None:
     """Status and headers for a request that does not go to the other side."""
     other = half.other
     if other is None or not half.calls.refers.passes(message, half, other):
-        if half.call.state == "ringing" and not half.ended:  # the next leg is about to take the place of the last one
-            return 500, _retry_after(message)
+        if half.call.state == "ringing" and not half.call.caller.many:
+            return 500, _retry_after(message)  # the next leg is about to take the place of the last one
         return 481, []
     if message.get("Require") is not None:
         unknown = [tag for tag in message.values("Require") if tag.lower() not in OPTIONS]
         if unknown:
             return 420, [("Unsupported", ", ".join(unknown))]
+    if message.method == "REFER":
+        return _unreferable(half, other, message)
     if message.method == "SUBSCRIBE" and (message.get("Event") or "").partition(";")[0].strip() != "refer":
         return 489, [("Allow-Events", "refer")]
     if message.method in _OFFERS:
         return _glare(half, other, message)
     return None
+
+
+def _unreferable(half: Half, other: Half, refer: Message) -> tuple[int, Headers] | None:
+    """A REFER without exactly one Refer-To (RFC 3515 2.4.2), or to what is no telephone."""
+    wanted = refer.lines("Refer-To")
+    if len(wanted) != 1:
+        return 400, []
+    return None if tailor.at_our_host(wanted[0], other.passage()) else (416, [])
 
 
 def _glare(half: Half, other: Half, message: Message) -> tuple[int, Headers] | None:
@@ -122,19 +134,23 @@ class Passing:
             source.offering = self
         if request.method == "INVITE":
             source.calls.respond(server, 100)
+            self._wait(PATIENCE, self._give_up)
         else:
-            self._deadline = source.calls.timers.after(DEADLINE, self._too_late)
-        source.calls.refers.begun(request, target)
+            self._wait(DEADLINE, self._too_late)
         self._client = self._send()
 
     def _send(self) -> ClientTransaction:
         request = self._request
-        headers = self._from.calls.refers.outward(request, tailor.in_dialog(request, self._to.passage()))
+        source, target = self._from, self._to
+        refers = source.calls.refers
+        headers = refers.outward(request, tailor.in_dialog(request, target.passage()), source, target)
         if request.method in _OFFERS:
-            headers += session.asked(request, self._interval(self._to), self._minimum)
+            headers += session.asked(request, self._interval(target), self._minimum)
         if self._rack is not None:
             headers.append(("RAck", self._rack))
-        return self._from.calls.send_in_dialog(self._to, request.method, headers, tailor.body(request), user=self)
+        client = source.calls.send_in_dialog(target, request.method, headers, tailor.body(request), user=self)
+        refers.begun(request, client.request, target)
+        return client
 
     @staticmethod
     def _interval(half: Half) -> float:
@@ -147,7 +163,7 @@ class Passing:
         """The sender of a re-INVITE gives it up; the other side's 487 will come back."""
         if not self._final:
             self._cancelled = True
-            self._client.cancel(reason)
+            self._client.cancel(tailor.without_telltale(reason, self._to.passage()) if reason is not None else None)
 
     def abandoned(self, transaction: ServerTransaction) -> None:
         """The connection of the sender died: he will not hear the answer. If it is 2xx nobody acknowledges it, which
@@ -162,8 +178,8 @@ class Passing:
     def call_over(self) -> None:
         """BYEs go out. Both ends still owe answers (15.1.2), but nobody waits for them for ever."""
         if not self._final:
-            if self._deadline is None:
-                self._deadline = self._from.calls.timers.after(DEADLINE, self._too_late)
+            if self.method == "INVITE":
+                self._wait(DEADLINE, self._too_late)
         elif self._late_offer:
             self._refuse_offer()
             self._free()
@@ -224,8 +240,16 @@ class Passing:
         self._finish(408)
         self._from.calls.respond(self._server, self._failure(408))
         if self.method == "REFER":
-            self._from.calls.refers.lost(self._to)
+            self._from.calls.refers.lost(self._request, self._to)
         self._from.call.lost(self._to)
+
+    def _wait(self, seconds: float, end: Callable[[], None]) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._from.calls.timers.after(seconds, end)
+
+    def _give_up(self) -> None:
+        self.cancelled(None)
 
     def _too_late(self) -> None:
         if self.method == "INVITE":
@@ -259,7 +283,8 @@ class Passing:
             source.call.refreshed(self._request, message, self._interval(source))
         if self.method == "INVITE":
             self._offered = message.body
-            if self._server.final:  # given up meanwhile
+            if self._server.final or source.call.state == "over":
+                source.calls.respond(self._server, 487)
                 self._discard()
                 return
             if not self._late_offer:

@@ -4,6 +4,7 @@ A far end knows its own dialog with us, never the one behind us: what it names i
 and written as the other end knows it.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -41,15 +42,31 @@ def read_replaces(value: str) -> Named | None:
     return Named(call_id, found["to-tag"], found["from-tag"], "early-only" in found)
 
 
+def _renumbered(headers: Headers, numbers: Mapping[int, int]) -> Headers:
+    """The headers with the id of Event as it is on the other side."""
+    renumbered: Headers = []
+    for name, value in headers:
+        number = parameters(value).get("id", "") if name == "Event" else ""
+        if number.isdecimal() and int(number) in numbers:
+            value = f"{value.partition(';')[0]};id={numbers[int(number)]}"
+        renumbered.append((name, value))
+    return renumbered
+
+
 class Refers:
     """What REFER means to all calls."""
 
     def __init__(self, calls: "Calls") -> None:
         self._calls = calls
 
-    def outward(self, request: Message, headers: Headers) -> Headers:
+    def outward(self, request: Message, headers: Headers, source: Half, target: Half) -> Headers:
         """The headers of a request for the other side. Refer-To has lost what it carried; the call that the transfer
-        replaces is named again, as that side knows it."""
+        replaces is named again, as that side knows it. A transfer that reports name by the number of its REFER has
+        another number there (RFC 3515 2.4.6)."""
+        if request.method == "NOTIFY":
+            return _renumbered(headers, source.reports)
+        if request.method == "SUBSCRIBE":
+            return _renumbered(headers, {theirs: ours for ours, theirs in target.reports.items()})
         if request.method != "REFER":
             return headers
         embedded = uri_of(request.get("Refer-To") or "").partition("?")[2]
@@ -107,29 +124,42 @@ class Refers:
         early_only = "early-only" in parameters(invite.get("Replaces") or "")
         return str(Named(dialog.call_id, dialog.remote_tag, dialog.local_tag, early_only))
 
-    def begun(self, request: Message, target: Half) -> None:
-        """A request goes to the other side. To a REFER its NOTIFYs may come before its answer does (RFC 6665 4.1.2)."""
+    def begun(self, request: Message, sent: Message, target: Half) -> None:
+        """A request went to the other side as `sent`. The NOTIFYs of a REFER may come before its answer (RFC 6665
+        4.1.2.4)."""
         if request.method == "REFER":
-            target.reports += 1
+            self._forget_refer(request, target)  # that was challenged
+            target.reports[sent.cseq[0]] = request.cseq[0]
 
     def answered(self, request: Message, response: Message, source: Half, target: Half) -> None:
         """The final answer to a request: whether the other side will report at all, or this was its last report."""
         accepted = response.code < 300
         if request.method == "REFER":
             if not accepted or (response.get("Refer-Sub") or "").lower() == "false":  # RFC 4488 4
-                self._one_less(target)
+                self.lost(request, target)
         elif request.method == "NOTIFY":
+            event = request.get("Event") or ""
             state = (request.get("Subscription-State") or "").lower()
-            if response.code == 481 or (accepted and state.startswith("terminated")):
-                self._one_less(source)
+            is_last = response.code == 481 or (accepted and state.startswith("terminated"))
+            if is_last and event.partition(";")[0].strip() == "refer":
+                number = parameters(event).get("id", "")
+                self._last_report(source, int(number) if number.isdecimal() else min(source.reports, default=0))
 
-    def lost(self, half: Half) -> None:
-        """A REFER to this far end was never answered: nobody will report."""
-        self._one_less(half)
+    def lost(self, request: Message, target: Half) -> None:
+        """Nobody will report on this REFER."""
+        self._forget_refer(request, target)
+        self._end_if_idle(target)
 
-    def _one_less(self, half: Half) -> None:
-        """This far end reports on one transfer less; when none is left the dialogs of a call that is over go."""
-        half.reports = max(0, half.reports - 1)
+    def _forget_refer(self, request: Message, target: Half) -> None:
+        number = request.cseq[0]
+        target.reports = {ours: theirs for ours, theirs in target.reports.items() if theirs != number}
+
+    def _last_report(self, half: Half, number: int) -> None:
+        half.reports.pop(number, None)
+        self._end_if_idle(half)
+
+    def _end_if_idle(self, half: Half) -> None:
+        """When nothing is left to report, the dialogs of a call that is over go."""
         if not self.alive(half):
             for each in (half, half.other):
                 if each is not None and each.ended:
@@ -138,7 +168,9 @@ class Refers:
     def passes(self, request: Message, source: Half, target: Half) -> bool:
         """Whether this request may still go to the other side: after a BYE only the report of a transfer, or the wish
         to hear no more of it (RFC 5057)."""
-        if (request.method == "NOTIFY" and source.reports) or (request.method == "SUBSCRIBE" and target.reports):
+        if request.method == "NOTIFY" and source.reports:
+            return True
+        if request.method == "SUBSCRIBE" and target.reports:
             return True
         return not (source.ended or target.ended)
 

@@ -77,10 +77,10 @@ class End:
         branch = (invite.get("Via") or "").rpartition("branch=")[2]
         assert self.hand_in(self.message("ACK", invite.cseq[0], branch))
 
-    def cancel(self, invite: Message) -> None:
+    def cancel(self, invite: Message, *headers: tuple[str, str]) -> None:
         """Give up this INVITE."""
         branch = (invite.get("Via") or "").rpartition("branch=")[2]
-        assert self.hand_in(self.message("CANCEL", invite.cseq[0], branch))
+        assert self.hand_in(self.message("CANCEL", invite.cseq[0], branch, *headers))
 
     def answer(self, sent: Sent, code: int, *headers: tuple[str, str], body: bytes = b"", **more: Any) -> Message:
         """Answer a request of ours; returns the answer, which can be handed in again with `repeat`."""

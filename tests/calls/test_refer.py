@@ -8,6 +8,7 @@ from sipacr.calls.calls import Plan
 from sipacr.calls.message import Message, parameters, uri_of
 from sipacr.calls.refer import read_replaces
 from sipacr.routing.decision import Decision
+from sipacr.routing.directory import Credentials
 from tests import company
 from tests.calls.network import Sent
 from tests.calls.scene import SDP, WITH_SDP
@@ -169,6 +170,74 @@ def test_the_report_is_cancelled() -> None:
     talk.a.answer(notify(talk.b, talk.a, ("Subscription-State", "terminated;reason=timeout")), 200)
     talk.b.one("200 NOTIFY")
     assert talk.is_over()
+
+
+@BOTH
+def test_reports_on_two_transfers_are_told_apart(who: str) -> None:
+    """The id is the CSeq number of the REFER, and that is another one on each side (RFC 3515 2.4.6)."""
+    talk = Talk()
+    near, far = talk.sides(who)
+    asked = []
+    for number in (50, 60):
+        near.seq = number - 1
+        asked.append(refer(near, far))
+        far.answer(asked[-1], 202)
+        near.one("202 REFER")
+    near.send("BYE")
+    near.hears()
+    far.answer(far.one("BYE"), 200)
+    for number, sent in zip((60, 50), reversed(asked), strict=True):
+        assert talk.calls.halves
+        far.send("NOTIFY", ("Event", f"refer;id={sent.message.cseq[0]}"), DONE, FRAG, body=b"SIP/2.0 200 OK\r\n")
+        told = near.one("NOTIFY")
+        assert told.message.get("Event") == f"refer;id={number}"
+        near.answer(told, 200)
+        far.one("200 NOTIFY")
+    assert not talk.calls.halves
+    assert talk.is_over()
+
+
+def test_a_subscription_is_named_by_its_number_too() -> None:
+    talk = Talk()
+    talk.a.seq = 69
+    asked = refer(talk.a, talk.b)
+    talk.b.answer(asked, 202)
+    talk.a.one("202 REFER")
+    talk.a.send("SUBSCRIBE", ("Event", "refer;id=70"), ("Expires", "60"))
+    renewed = talk.b.one("SUBSCRIBE")
+    assert renewed.message.get("Event") == f"refer;id={asked.message.cseq[0]}"
+    talk.b.answer(renewed, 200, ("Expires", "60"))
+    talk.a.one("200 SUBSCRIBE")
+    talk.a.answer(notify(talk.b, talk.a, DONE), 200)
+    talk.b.one("200 NOTIFY")
+    assert talk.hang_up()
+
+
+def test_the_report_on_a_refer_that_was_challenged() -> None:
+    talk = Talk(peers={"trunk-a": {"auth": Credentials("sipacr", "open sesame")}})
+    talk.b.seq = 80
+    first = refer(talk.b, talk.a)
+    talk.a.answer(first, 401, ("WWW-Authenticate", 'Digest realm="trunk", nonce="n1", qop="auth"'))
+    talk.a.answer(talk.a.one("REFER"), 202)
+    talk.b.one("202 REFER")
+    talk.a.send("NOTIFY", ("Event", f"refer;id={first.message.cseq[0] + 1}"), DONE, FRAG, body=b"SIP/2.0 200 OK\r\n")
+    told = talk.b.one("NOTIFY")
+    assert told.message.get("Event") == "refer;id=81"
+    talk.b.answer(told, 200)
+    talk.a.one("200 NOTIFY")
+    assert not any(half.reports for half in talk.calls.halves.values())
+    assert talk.hang_up()
+
+
+@pytest.mark.parametrize(
+    ("targets", "code"),
+    [([], 400), (["sip:1@192.0.2.1", "sip:2@192.0.2.1"], 400), (["mailto:anna@example.com"], 416)],
+)
+def test_a_refer_to_nowhere(targets: list[str], code: int) -> None:
+    talk = Talk()
+    talk.a.send("REFER", *[("Refer-To", f"<{each}>") for each in targets])
+    talk.a.one(f"{code} REFER")
+    assert talk.hang_up()
 
 
 def test_a_report_after_the_bye_that_no_refer_asked_for() -> None:
