@@ -5,7 +5,7 @@ is answered, when something else becomes known, and at its end.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from sipacr.routing.facts import Number
@@ -77,7 +77,7 @@ class Report:
         ""  # why the customer is never bound (`customers.why_nobody`), as it was when he called; "": he may be
     )
     number: str | None = None  # company number: the one dialled (in); the own one shown (out), None: withheld, foreign
-    shown: str = ""  # out: what was shown to the customer, as it came; "": withheld
+    shown: str = ""  # out: the number shown to the customer, ours or not (E.164, raw where there is none); "": withheld
     peer: str = ""  # the peer that sent the call; "": it did not pass through us
     agent: str | None = None  # out: the agent who calls; None: nobody knows
     # When, and how it went
@@ -115,6 +115,12 @@ class Report:
         """When it ended, or until when it is known to have gone; never before its other times, should a clock jump."""
         known = (self.started, self.answered or 0.0, self.alive if self.ended is None else self.ended)
         return max(known)
+
+    def lost(self) -> "Report":
+        """What a call that went on becomes when we find that we crashed meanwhile: what was known stays known."""
+        if self.outcome in ("", "answered"):
+            return replace(self, outcome="lost")
+        return replace(self, ended=self.last)
 
     def replaces(self, other: "Report") -> bool:
         """Whether this one takes the place of `other` of the same uid, which came before: it is at least as full."""
