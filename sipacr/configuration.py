@@ -17,7 +17,7 @@ from sipacr.rulefile import load_rules
 from sipacr.rulefile.golden import load_golden
 from sipacr.rulefile.problems import Problem
 from sipacr.settings import Settings, load_settings
-from sipacr.sip.certificates import CertificateFault, server_context
+from sipacr.sip.certificates import CertificateFault, client_context, server_context
 
 log = logging.getLogger("sipacr")
 
@@ -64,6 +64,7 @@ def problems_of_machine(settings: Settings) -> list[Problem]:
         files = settings.tls
         try:
             server_context(files.certificate, files.key, files.clients, datetime.datetime.now(datetime.UTC))
+            client_context(files.certificate, files.key, files.ca)
         except CertificateFault as error:
             found.append(str(error))
     try:
