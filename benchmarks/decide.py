@@ -152,6 +152,10 @@ class InMemory:
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
         return None
 
+    def bound(self, profile: str, scope: str, customer: str) -> list[tuple[str, float]]:
+        agent = self._bound.get(customer)
+        return [] if agent is None else [(agent, NOW - 60)]
+
     def bindings(self, profile: str, scope: str, customer: str) -> list[Binding]:
         agent = self._bound.get(customer)
         if agent is None:

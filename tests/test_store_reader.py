@@ -84,6 +84,10 @@ def test_bindings_of_one_profile_scope_and_customer(store: Database, calls: Read
     assert calls.bindings("returning", "+48221112233", CUSTOMER) == rows[2:3]
     assert calls.bindings("campaign", "", CUSTOMER) == rows[3:4]
     assert list(calls.bindings("campaign", "", "+48601000112")) == []
+    assert calls.bound("returning", "", CUSTOMER) == [("anna", 10.0), ("ivan", 11.0)]
+    assert calls.bound("campaign", "", CUSTOMER) == [("olga", 13.0)]
+    assert not calls.bound("campaign", "", "+48601000112")
+    assert not calls.bound("returning", "", "+48601000113")
 
 
 @pytest.mark.parametrize(

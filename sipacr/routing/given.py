@@ -37,6 +37,9 @@ class GivenStore:
         ]
         return max(prefixes, key=lambda entry: len(entry.number), default=None)
 
+    def bound(self, profile: str, scope: str, customer: str) -> Sequence[tuple[str, float]]:
+        return [(row.agent, row.made) for row in self.bindings(profile, scope, customer)]
+
     def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
         self._check()
         return [row for row in self.rows if (row.profile, row.scope, row.customer) == (profile, scope, customer)]

@@ -1,7 +1,7 @@
 """What the store says of the caller, asked once a call; each answer, or why there is none, stays in `Facts.seen`.
 
 Nothing here raises `Unavailable`; it is returned, because a broken look-up is a fact like others: unknown for a
-condition, a skipped step for a route. Nobody may ask for an anonymous caller. The five are alike and written out: one
+condition, a skipped step for a route. Nobody may ask for an anonymous caller. The six are alike and written out: one
 function for all of them costs 0.4 us more a look-up, and so is the caller's `Number.key`.
 """
 
@@ -36,6 +36,22 @@ def list_entry(facts: Facts, name: str, now: float) -> ListEntry | Unavailable |
         answer = facts.store.list_entry(name, facts.request.caller, now)
     except Unavailable as error:
         answer = _broke(facts, key, error)
+    seen[key] = answer
+    return answer
+
+
+def bound(facts: Facts, profile: str, scope: str) -> Sequence[tuple[str, float]] | Unavailable:
+    """Of each of the caller's bindings the agent and when it was made: often enough, and half as dear as all of it."""
+    seen = facts.seen
+    key = f"bound {profile} {scope}" if scope else "bound " + profile
+    if key in seen:
+        return seen[key]  # type: ignore[return-value]
+    answer: Sequence[tuple[str, float]] | Unavailable
+    caller = facts.request.caller
+    try:
+        answer = facts.store.bound(profile, scope, caller.e164 or caller.text)
+    except Unavailable as error:
+        answer = _broke(facts, f"bindings of {profile}", error)
     seen[key] = answer
     return answer
 

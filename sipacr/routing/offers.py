@@ -7,7 +7,7 @@ from sipacr.routing import lookups, sticky
 from sipacr.routing.decide import Engine
 from sipacr.routing.facts import Binding, Facts, State, Unavailable
 from sipacr.routing.order import in_order
-from sipacr.routing.ruleset import Step, StickyProfile, TargetKind
+from sipacr.routing.ruleset import Ruleset, Step, StickyProfile, TargetKind
 from sipacr.routing.targets import Target
 
 Answer = tuple[str, ...] | str  # the agents whom the store names, in order; or why it names none
@@ -195,23 +195,38 @@ def bound_agents(engine: Engine, name: str, facts: Facts, state: State, now: flo
         return "the caller is anonymous"
     if profile.during and not any(ruleset.schedules[during].is_open(now) for during in profile.during):
         return f"{' and '.join(profile.during)} closed, and it is used only then"
-    rows = lookups.bindings(facts, name, request.dialled.key if profile.scope == "number" else "")
-    if not rows:
-        return "no binding of this caller"
-    if isinstance(rows, Unavailable):
-        return rows
-    # Who has left, is switched off or is not to be sticky drops out before `keep` chooses.
-    agents, left = ruleset.agents, state.left
-    offered = [row for row in rows if (agent := agents.get(row.agent)) and agent.sticky and agent.name not in left]
-    live = sticky.chosen(offered, profile, now)
-    if not live:
-        return _why_none(rows, profile, now)
+    live = _live(profile, request.dialled.key if profile.scope == "number" else "", facts, now, ruleset, state)
+    if not isinstance(live, list):
+        return live
     shared = lookups.is_shared(facts)
     if isinstance(shared, Unavailable):
         return shared
     if shared:
         return "the caller's number is marked as shared"
-    return tuple([row.agent for row in live])
+    return tuple(live)
+
+
+def _live(
+    profile: StickyProfile, scope: str, facts: Facts, now: float, ruleset: Ruleset, state: State
+) -> list[str] | str | Unavailable:
+    """The agents of the live bindings to offer, in order, or why there is none. Who has left, is switched off or is not
+    to be sticky drops out before `keep` chooses."""
+    agents, left = ruleset.agents, state.left
+    bound = lookups.bound(facts, profile.name, scope)
+    if not bound:
+        return "no binding of this caller"
+    if isinstance(bound, Unavailable):
+        return bound
+    if len(bound) == 1 and sticky.is_fresh(bound[0][1], profile, now):
+        name = bound[0][0]
+        agent = agents.get(name)
+        return [name] if agent and agent.sticky and name not in left else _gone([name])
+    rows = lookups.bindings(facts, profile.name, scope)
+    if isinstance(rows, Unavailable):
+        return rows
+    offered = [row for row in rows if (agent := agents.get(row.agent)) and agent.sticky and agent.name not in left]
+    live = sticky.chosen(offered, profile, now)
+    return [row.agent for row in live] if live else _why_none(rows, profile, now)
 
 
 def _sticky(offers: Offers, step: Step) -> list[Rank]:
@@ -231,7 +246,11 @@ def _why_none(rows: Sequence[Binding], profile: StickyProfile, now: float) -> st
     gone = [row.agent for row in rows if sticky.is_live(row, profile, now)]
     if not gone:
         return "the binding has expired" if len(rows) == 1 else "all bindings have expired"
-    return f"bound to {', '.join(gone)}, who has left, is switched off or is not to be offered"
+    return _gone(gone)
+
+
+def _gone(agents: list[str]) -> str:
+    return f"bound to {', '.join(agents)}, who has left, is switched off or is not to be offered"
 
 
 def _crm(offers: Offers, step: Step) -> list[Rank]:

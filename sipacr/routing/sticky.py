@@ -17,6 +17,11 @@ def clock(row: Binding, profile: StickyProfile) -> float:
     return _latest(row, profile.refresh)
 
 
+def is_fresh(made: float, profile: StickyProfile, now: float) -> bool:
+    """Whether a row that was made then is live whatever happened since: that only restarts the clock."""
+    return profile.ttl is None or now - made <= profile.ttl
+
+
 def is_live(row: Binding, profile: StickyProfile, now: float) -> bool:
     """Live iff now - clock <= ttl; a row whose call is still going on is live."""
     return profile.ttl is None or now - clock(row, profile) <= profile.ttl

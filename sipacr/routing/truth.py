@@ -242,12 +242,21 @@ class Truths:
             return True
         unknown |= answered is not False
         for profile, scope in self._known_rows:
-            rows = lookups.bindings(facts, profile.name, scope)
-            if isinstance(rows, Unavailable):
-                unknown = True
-            elif any(sticky.is_live(row, profile, now) for row in rows):
+            live = _has_live_binding(facts, profile, scope, now)
+            if live:
                 return True
+            unknown |= live is None
         return None if unknown else False
+
+
+def _has_live_binding(facts: Facts, profile: StickyProfile, scope: str, now: float) -> Truth:
+    bound = lookups.bound(facts, profile.name, scope)
+    if isinstance(bound, Unavailable):
+        return None
+    if not bound or any(sticky.is_fresh(made, profile, now) for _, made in bound):
+        return bool(bound)
+    rows = lookups.bindings(facts, profile.name, scope)
+    return None if isinstance(rows, Unavailable) else any(sticky.is_live(row, profile, now) for row in rows)
 
 
 def _number_is(condition: NumberIs) -> Test:

@@ -30,11 +30,14 @@ _KNOWN_AND_LISTS = """
     UNION ALL SELECT 0, '', '', NULL FROM bindings WHERE customer = ?1
     UNION ALL SELECT target, list, note, expires FROM list_entries WHERE number = ?1 AND prefix = 0
 """
-_SHARED_AND_BINDINGS = """
-    SELECT '', '', '', 0, 0, 0, 0, 0, 0, 0, 0 FROM shared_numbers WHERE number = ?1
-    UNION ALL SELECT profile, scope, agent, made, out_attempt, out_failed, out_answered, in_answered, in_call,
-        conversation, in_progress
-    FROM bindings WHERE customer = ?1
+_SHARED_AND_BOUND = """
+    SELECT '', '', '', 0 FROM shared_numbers WHERE number = ?1
+    UNION ALL SELECT profile, scope, agent, made FROM bindings WHERE customer = ?1
+"""
+_BINDINGS = """
+    SELECT agent, made, out_attempt, out_failed, out_answered, in_answered, in_call, conversation, in_progress, since,
+        calling
+    FROM bindings WHERE customer = ? AND profile = ? AND scope = ?
 """
 _ANSWERED = "SELECT 1 FROM answered_customers WHERE customer = ?"
 _EXACT = "SELECT target, note, expires FROM list_entries WHERE number = ? AND prefix = 0 AND list = ?"
@@ -50,7 +53,7 @@ _PREFIX = """
 """
 
 _PREPARED = (  # and their parameters
-    (_KNOWN, 1), (_KNOWN_AND_LISTS, 1), (_SHARED_AND_BINDINGS, 1), (_ANSWERED, 1),
+    (_KNOWN, 1), (_KNOWN_AND_LISTS, 1), (_SHARED_AND_BOUND, 1), (_BINDINGS, 3), (_ANSWERED, 1),
     (_EXACT, 2), (_ENTRIES, 0), (_PREFIX, 2),
 )  # fmt: skip
 _FEW = 200  # prefixes of one list; more are not read at once, because each commit of anybody makes them read anew
@@ -107,19 +110,20 @@ class Reader:
         """Whether an answered call with this customer is known."""
         return bool(self._rows(self._newest(), _ANSWERED, (customer,)))
 
-    def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
-        """All rows of this customer in one profile and scope, live or not."""
+    def bound(self, profile: str, scope: str, customer: str) -> Sequence[tuple[str, float]]:
+        """Of each row of `bindings` the agent and when it was made."""
         snapshot = self._snapshot
         if snapshot is None or snapshot.index[_HEADER] != snapshot.seen:
             snapshot = self._newest()
         if snapshot.caller == customer and snapshot.known is None:
             return ()
         rows = snapshot.of_customer if snapshot.customer == customer else self._read_customer(snapshot, customer)
-        return [
-            Binding(profile, scope, customer, *row[2:10], row[10] == 1)
-            for row in rows
-            if row[0] == profile and row[1] == scope
-        ]
+        return [row[2:] for row in rows if row[0] == profile and row[1] == scope]
+
+    def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
+        """All rows of this customer in one profile and scope, live or not."""
+        rows = self._rows(self._newest(), _BINDINGS, (customer, profile, scope))
+        return [Binding(profile, scope, customer, *row[:8], row[8] == 1, row[9], row[10] == 1) for row in rows]
 
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
         """The live entry of list `name` that holds this number: exact before longest prefix, E.164 before raw."""
@@ -220,8 +224,8 @@ class Reader:
         snapshot.caller = customer if snapshot.seen else None
 
     def _read_customer(self, snapshot: Snapshot, customer: str) -> list[Any]:
-        """All bindings of the customer, after a row without a profile if the number is shared."""
-        rows = self._rows(snapshot, _SHARED_AND_BINDINGS, (customer,))
+        """All that the customer is bound to, after a row without a profile if the number is shared."""
+        rows = self._rows(snapshot, _SHARED_AND_BOUND, (customer,))
         if snapshot.seen:
             snapshot.customer, snapshot.of_customer = customer, rows
         return rows
