@@ -43,7 +43,7 @@ class Callee:
         self._transaction: ClientTransaction | None = None  # to the present target
         self._halves: dict[str, Half] = {}  # the far end's tag -> our half of the early dialog
         self._seen: dict[str, int] = {}  # the far end's tag -> RSeq of its last reliable response
-        self._confirmed: dict[str, Half] = {}  # the far end's tag -> our half of the dialog that its 2xx made
+        self._confirmed: dict[tuple[str, str], Half] = {}  # branch and the far end's tag -> the dialog of its 2xx
         self._failed: tuple[int, Message | None] = (UNREACHABLE_CODE, None)
         self._connect: Timer | None = None
         self._ring: Timer | None = None
@@ -185,12 +185,13 @@ class Callee:
 
     def _accepted(self, transaction: ClientTransaction, message: Message) -> None:
         far = tag(message.get("To") or "")
-        known = self._confirmed.get(far)
+        key = transaction.branch, far
+        known = self._confirmed.get(key)
         if known is not None:
             known.ack_again(message.cseq[0])
             return
         if self.over or transaction is not self._transaction:  # given up, or another fork has answered
-            half = self._confirmed[far] = self._half(transaction, message)
+            half = self._confirmed[key] = self._half(transaction, message)
             self._call.stray(half, transaction.request, message)
             return
         early = self._halves.pop(far, None)
@@ -200,7 +201,7 @@ class Callee:
             half = early
             half.dialog.routes = message.values("Record-Route")[::-1]
             half.dialog.refresh(message)
-        self._confirmed[far] = half
+        self._confirmed[key] = half
         self._end()
         self._call.answered(self, half, transaction.request, message)
         self._forget_early(0)

@@ -23,12 +23,18 @@ ADDRESSES = {"pbx": "10.0.0.5", "trunk-a": "198.51.100.1", "trunk-b": "192.0.2.7
 class Scene:
     """`hear` takes what far ends send, `said` shows what we sent."""
 
-    def __init__(self, *rules: Rule, peers: dict[str, dict[str, Any]] | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        *rules: Rule,
+        peers: dict[str, dict[str, Any]] | None = None,
+        network: FakeNetwork | None = None,
+        **more: Any,
+    ) -> None:
         """`peers`: settings of peers that differ from `company.PEERS`."""
         changed = peers or {}
         found = {name: replace(peer, **changed.get(name, {})) for name, peer in company.PEERS.items()}
         directory: Directory = replace(company.DIRECTORY, peers=found)
-        self.network = FakeNetwork()
+        self.network: Any = network or FakeNetwork()
         for name, peer in found.items():
             self.network.peers[name] = (Target(peer.transport, ADDRESSES[name], 5060),)
         self.timers = Timers(1000.0)
