@@ -322,8 +322,9 @@ class Call:
             for pending in list(half.passing):
                 pending.call_over()
         self.caller.reject(code)  # nothing if he had his 2xx
+        has_dialog = 200 <= self.caller.final < 300
         for half in (self.near, self.far):
-            if half is by or half.ended:
+            if half is by or half.ended or (half is self.near and not has_dialog):
                 continue
             if half is self.far and self._invite is not None and not half.has_acked(self._invite.cseq[0]):
                 self.calls.refuse_offer(half, self._invite, self._offer)

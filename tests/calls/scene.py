@@ -20,6 +20,12 @@ WITH_SDP: Headers = [("Content-Type", "application/sdp")]
 ADDRESSES = {"pbx": "10.0.0.5", "trunk-a": "198.51.100.1", "trunk-b": "192.0.2.7"}
 
 
+def calling(*headers: tuple[str, str], body: bytes = SDP, **fields: Any) -> Message:
+    """The INVITE of a caller; fields as of `request`."""
+    described = WITH_SDP if body else []
+    return request(headers=[("Contact", "<sip:jan@198.51.100.1>"), *headers, *described], body=body, **fields)
+
+
 class Scene:
     """`hear` takes what far ends send, `said` shows what we sent."""
 
@@ -46,10 +52,12 @@ class Scene:
         )
         self.directory = directory
 
-    def invite(self, message: Message | None = None, *, peer: str = "trunk-a", flow: Flow = CALLER) -> Message:
-        """An INVITE of the caller, decided and handed in; returns it."""
-        message = message or request(headers=[("Contact", "<sip:jan@198.51.100.1>"), *WITH_SDP], body=SDP)
-        facts = company.facts(peer=peer)
+    def invite(
+        self, message: Message | None = None, *, peer: str = "trunk-a", flow: Flow = CALLER, **known: Any
+    ) -> Message:
+        """An INVITE of the caller, decided and handed in; returns it. `known`: of its facts, as in `company.facts`."""
+        message = message or calling()
+        facts = company.facts(peer=peer, **known)
         decision = self.engine.decide(facts, self.calls.wall())
         self.calls.invite(message, flow, self.directory.peers[peer], Plan(self.engine, decision, facts))
         self.run(0.0)
@@ -58,6 +66,27 @@ class Scene:
     def run(self, seconds: float) -> None:
         """Let time pass."""
         self.timers.run(self.timers.now + seconds)
+
+    def ringing(self, *headers: tuple[str, str], body: bytes = SDP, **more: Any) -> tuple[Message, Sent]:
+        """A call whose first leg has just been dialled: the caller's INVITE with these headers, and ours."""
+        invite = self.invite(calling(*headers, body=body), **more)
+        return invite, self.one("INVITE")
+
+    def cancel(self, invite: Message, *headers: tuple[str, str], flow: Flow = CALLER) -> None:
+        """The caller gives up."""
+        copied = [each for each in invite.headers if each[0] in ("Via", "Max-Forwards", "From", "To", "Call-ID")]
+        message = Message("CANCEL", invite.uri, headers=[*copied, ("CSeq", f"{invite.cseq[0]} CANCEL"), *headers])
+        assert self.calls.request(message, flow, self.directory.peers["trunk-a"])
+        self.run(0.0)
+
+    def prack(self, invite: Message, response: Message, seq: int = 2, body: bytes = b"") -> None:
+        """The caller acknowledges a reliable provisional response."""
+        rack = f"{response.get('RSeq')} {invite.cseq[0]} INVITE"
+        self.caller_sends("PRACK", invite, response, seq, headers=[("RAck", rack)], body=body)
+
+    def legs(self) -> list[Sent]:
+        """Our INVITEs since the last look."""
+        return [each for each in self.said() if each.message.method == "INVITE"]
 
     def said(self) -> list[Sent]:
         """All that was sent since the last look."""
@@ -143,4 +172,4 @@ class Scene:
     def is_over(self) -> bool:
         """Whether nothing is left, once all timers have passed."""
         self.run(400.0)
-        return self.calls.idle
+        return self.calls.idle and not self.state.busy and not self.calls._load

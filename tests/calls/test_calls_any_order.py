@@ -320,9 +320,13 @@ class Judge:
     def no_bye_before_the_ack(self) -> None:
         waits: dict[Ids, tuple[float, int]] = {}
         done: set[tuple[Ids, int]] = set()
+        answered: set[Ids] = set()
         for each in self.log:
             ids, seq = seen_from_us(each), each.message.cseq[0]
+            if 200 <= each.message.code < 300 and each.message.cseq[1] == "INVITE":
+                answered.add(ids)
             if each.ours and each.message.method == "BYE":
+                assert ids in answered, each
                 assert ids not in waits or each.time - waits[ids][0] >= PATIENCE - 0.01, each
             elif each.ours and 200 <= each.message.code < 300 and each.message.cseq[1] == "INVITE":
                 if (ids, seq) not in done:
