@@ -88,7 +88,7 @@ def _glare(half: Half, other: Half, message: Message) -> tuple[int, Headers] | N
             return 500, _retry_after(message)
         if not message.body:  # it refreshes the session or the target and offers nothing
             return None
-    elif half.call.state == "ringing":  # within the first INVITE
+    elif not half.call.caller.final:  # within the first INVITE
         return (500, _retry_after(message)) if half in half.call.caller.halves else (491, [])
     if other.offering is not None or half.call.awaits_late_answer:
         return 491, []
@@ -231,7 +231,9 @@ class Passing:
 
     def _failure(self, code: int) -> int:
         """The code for the sender: no address of the other side is of use to him, no 408 to a request that is no INVITE
-        may be sent (RFC 4320 4.2)."""
+        may be sent (RFC 4320 4.2); a challenge to what he has cancelled meanwhile is as good as 487."""
+        if self._cancelled and code in (401, 407):
+            return 487
         if code < 400:
             return 500
         return 504 if code == 408 and self.method != "INVITE" else passed_on(code)

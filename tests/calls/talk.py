@@ -196,6 +196,7 @@ class Talk(Scene):
         """Whether nothing is left, once all timers have passed. And: each request had exactly one final answer, each
         2xx its ACK, and nobody heard of the other side."""
         over = Scene.is_over(self)
+        assert not over or self.timers.next_due() is None
         self._each_is_answered_once()
         self._each_answer_is_acknowledged()
         self._nobody_sees_the_other_side()

@@ -251,3 +251,38 @@ def test_wrong_credentials_are_not_tried_for_ever() -> None:
     assert talk.a.hears() == []
     talk.b.one("500 INFO")
     assert talk.hang_up()
+
+
+@pytest.mark.parametrize(("early", "code"), [("one", 500), ("many", 481)])
+def test_between_two_legs(early: str, code: int) -> None:
+    """The caller's only early dialog goes on with the next leg; of several the one that ended is gone."""
+    talk = Talk(answered=False, peers={"trunk-a": {"early": early}})
+    talk.b.answer(talk.leg, 180, to=talk.b.local)
+    talk.meets(next(each for each in talk.a.sent() if each.message.code == 180).message)
+    talk.b.answer(talk.leg, 486, to=talk.b.local)
+    heard = talk.b.sent()
+    assert [each.message.method for each in heard] == ["ACK", "INVITE"]
+    talk.a.send("UPDATE")
+    if talk.a.known:  # else the driver says 481
+        assert (talk.a.one(f"{code} UPDATE").message.get("Retry-After") is not None) == (code == 500)
+    else:
+        assert code == 481
+        talk.asked.pop()
+    talk.b.answer(heard[1], 486, to=f"{heard[1].message.get('To')};tag=c")
+    assert talk.b.hears() == ["ACK"]
+    talk.a.one("486 INVITE")
+    talk.a.ack_refusal(talk.invite_of_a)
+    assert talk.is_over()
+
+
+def test_a_challenge_to_what_was_cancelled() -> None:
+    talk = Talk(peers={"trunk-a": {"auth": CREDENTIALS}})
+    invite = talk.b.send("INVITE", body=HOLD)
+    asked = talk.a.one("INVITE")
+    talk.b.cancel(invite)
+    talk.b.one("200 CANCEL")
+    talk.a.answer(asked, 401, CHALLENGE)
+    assert talk.a.hears() == ["ACK"]
+    talk.b.one("487 INVITE")
+    talk.b.ack_refusal(invite)
+    assert talk.hang_up()

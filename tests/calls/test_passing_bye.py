@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.calls.network import CALLER_TCP
 from tests.calls.scene import ANSWER
 from tests.calls.talk import HELD, HOLD, Talk
 
@@ -22,6 +23,7 @@ def test_bye_while_an_ack_is_due(who: str, late_offer: bool) -> None:
     assert far.hears() == (["200 BYE", "ACK"] if late_offer else ["200 BYE"])
     assert near.hears() == []  # who has sent a 2xx waits for its ACK before he says BYE (15)
     near.ack(invite, body=ANSWER if late_offer else b"")
+    assert far.hears() == []
     near.answer(near.one("BYE"), 200)
     assert talk.is_over()
 
@@ -175,4 +177,41 @@ def test_who_hangs_up_and_then_accepts_a_re_invite(who: str, late_offer: bool) -
     near.one("487 INVITE")
     near.ack_refusal(invite)
     assert (b"m=audio 0 " in far.one("ACK").message.body) == late_offer
+    assert talk.is_over()
+
+
+@BOTH
+@pytest.mark.parametrize("late_offer", [False, True])
+def test_bye_while_an_ack_is_due_that_never_comes(who: str, late_offer: bool) -> None:
+    talk = Talk()
+    near, far = talk.sides(who)
+    near.send("INVITE", body=b"" if late_offer else HOLD)
+    far.answer(far.one("INVITE"), 200, body=HELD)
+    far.send("BYE")
+    talk.run(31.9)
+    assert set(near.hears()) == {"100 INVITE", "200 INVITE"}
+    talk.run(0.2)
+    near.answer(near.one("BYE"), 200)
+    assert sorted(far.hears()) == ["200 BYE", "ACK"]
+    assert talk.is_over()
+
+
+def test_a_bye_whose_connection_breaks() -> None:
+    talk = Talk(flow=CALLER_TCP)
+    talk.b.send("BYE")
+    talk.a.one("BYE")
+    talk.calls.failed(CALLER_TCP)
+    talk.run(0.0)
+    assert not talk.calls.halves
+    talk.b.one("200 BYE")
+    assert talk.is_over()
+
+
+def test_what_the_bye_of_one_who_hides_tells_the_other_side() -> None:
+    talk = Talk(peers={"trunk-a": {"trusted": True}})
+    talk.a.send("BYE", ("Privacy", "id"), ("Identity", "abc;info=<https://a.example/c.pem>"), ("Subject", "x"))
+    bye = talk.b.one("BYE")
+    assert (bye.message.get("Identity"), bye.message.get("Subject")) == (None, "x")
+    talk.b.answer(bye, 200)
+    talk.a.one("200 BYE")
     assert talk.is_over()

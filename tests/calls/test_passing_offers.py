@@ -397,3 +397,20 @@ def test_no_second_invite_within_the_first() -> None:
     talk.pick_up()
     talk.a.ack(talk.invite_of_a)
     assert talk.hang_up()
+
+
+def test_the_acks_of_long_ago_are_forgotten() -> None:
+    talk = Talk()
+    answers = []
+    for _ in range(6):
+        invite = talk.a.send("INVITE", body=HOLD)
+        answers.append(talk.b.answer(talk.b.one("INVITE"), 200, body=HELD))
+        talk.b.one("ACK")
+        talk.a.one("200 INVITE")
+        talk.a.ack(invite)
+    heard = []
+    for answer in answers:
+        talk.b.repeat(answer)
+        heard.append(talk.b.hears())
+    assert heard == [[], [], ["ACK"], ["ACK"], ["ACK"], ["ACK"]]
+    assert talk.hang_up()

@@ -389,3 +389,18 @@ def test_a_call_that_is_over_is_not_replaced() -> None:
     invite_with(talk, replaces_of(talk.b))
     assert talk.b.hears() == ["603 INVITE"]  # RFC 3891 3
     assert talk.is_over()
+
+
+def test_a_call_that_rings_is_replaced_only_while_it_rings() -> None:
+    talk = Talk(answered=False)
+    talk.b.answer(talk.leg, 180, to=talk.b.local)
+    talk.meets(next(each for each in talk.a.sent() if each.message.code == 180).message)
+    invite_with(talk, replaces_of(talk.b) + ";early-only")
+    leg = talk.a.one("INVITE")
+    assert (leg.message.get("Replaces") or "").endswith(";early-only")
+    talk.a.answer(leg, 486, to=f"{leg.message.get('To')};tag=new")
+    assert talk.a.hears() == ["ACK"]
+    assert talk.b.hears() == ["100 INVITE", "486 INVITE"]
+    talk.pick_up()
+    talk.a.ack(talk.invite_of_a)
+    assert talk.hang_up()

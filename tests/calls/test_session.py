@@ -31,6 +31,7 @@ def expires(message: Message) -> tuple[str | None, str | None, str | None]:
         ([("Min-SE", "3600")], 1800.0, None, [("Session-Expires", "3600"), ("Min-SE", "3600")]),
         ([("Session-Expires", "600;refresher=uac")], 1800.0, None, [("Session-Expires", "600;refresher=uac")]),
         ([("Session-Expires", "600;refresher=uas")], 0.0, "900", [("Session-Expires", "900;refresher=uas"), ("Min-SE", "900")]),
+        ([], 0.0, "30", [("Session-Expires", "90"), ("Min-SE", "30")]),
         ([], 1800.0, "3600", [("Session-Expires", "3600"), ("Min-SE", "3600")]),
         ([("Session-Expires", "1800")], 0.0, "90", [("Session-Expires", "1800"), ("Min-SE", "90")]),
     ],

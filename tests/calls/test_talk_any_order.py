@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipacr.calls.message import Message
-from tests.calls.network import Sent
+from sipacr.calls.network import Flow
+from sipacr.calls.repeating import PATIENCE
+from tests.calls.network import CALLER, CALLER_TCP, Sent
 from tests.calls.scene import ANSWER, SDP
 from tests.calls.talk import HOLD, End, Talk
 
@@ -13,7 +15,7 @@ CODES = [100, 180, 183, 200, 200, 200, 302, 422, 481, 488, 491, 503]
 PAUSES = [0.0, 0.1, 0.6, 2.0, 9.0, 11.0, 33.0, 181.0]
 EVENT = st.tuples(
     st.sampled_from(
-        ["ask", "ask", "answer", "answer", "answer", "ack", "ack", "cancel", "repeat", "say_again", "time"]
+        ["ask", "ask", "answer", "answer", "answer", "ack", "ack", "cancel", "repeat", "say_again", "time", "fail"]
     ),
     st.booleans(),
     st.integers(0, 11),
@@ -28,10 +30,11 @@ _EVENT_TYPES = [
 class Anything(Talk):
     """Does whatever it is told; the ends keep to the protocol but for what they lose, repeat or never say."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, flow: Flow) -> None:
+        super().__init__(flow=flow)
         self.open: dict[End, list[Sent]] = {self.a: [], self.b: []}  # requests of ours without a final answer
         self.mine: dict[End, list[Message]] = {self.a: [], self.b: []}  # INVITEs of the end
+        self.asked_at: dict[Message, float] = {}
         self.answers: dict[End, list[Message]] = {self.a: [], self.b: []}
         self.requests: dict[End, list[Message]] = {self.a: [], self.b: []}
 
@@ -58,6 +61,7 @@ class Anything(Talk):
             self.asked.remove(message)  # the driver says 481
             return
         self.requests[end].append(message)
+        self.asked_at[message] = self.timers.now
         if method == "INVITE":
             self.mine[end].append(message)
 
@@ -96,8 +100,9 @@ class Anything(Talk):
                 self.asked.remove(cancel)
 
     def do_repeat(self, end: End, which: int, place: int) -> None:
-        if self.requests[end]:
-            message = self.requests[end][place % len(self.requests[end])]
+        recent = [each for each in self.requests[end] if self.timers.now - self.asked_at[each] < PATIENCE]
+        if recent and not end.flow.reliable:  # else no client repeats it
+            message = recent[place % len(recent)]
             end.hand_in(message)
             self.asked.pop()
 
@@ -105,14 +110,27 @@ class Anything(Talk):
         if self.answers[end]:
             end.repeat(self.answers[end][place % len(self.answers[end])])
 
+    def do_fail(self, end: End, which: int, place: int) -> None:
+        """The connection breaks, and what it asked by INVITE cannot be answered any more."""
+        if end.flow.reliable and which < 4:
+            finals = {sent.message.get("Via") for sent in self.network.sent if sent.message.code >= 200}
+            for invite in [each for each in self.asked if each.method == "INVITE" and each.get("Via") not in finals]:
+                if invite in self.requests[end]:
+                    self.asked.remove(invite)
+                    self.requests[end].remove(invite)
+                    self.mine[end].remove(invite)
+            self.calls.failed(end.flow)
+            end.flow = end.flow._replace(port=end.flow.port + 1, number=end.flow.number + 1)
+            self.run(0.0)
+
     def do_time(self, end: End, which: int, place: int) -> None:
         self.run(PAUSES[which % len(PAUSES)])
 
 
-@given(st.lists(EVENT, max_size=25))
-@settings(max_examples=300, deadline=None)
-def test_all_ends_well(events: list[tuple[str, bool, int, int]]) -> None:
-    talk = Anything()
+@given(st.lists(EVENT, max_size=25), st.sampled_from([CALLER, CALLER_TCP]))
+@settings(max_examples=200, deadline=None)
+def test_all_ends_well(events: list[tuple[str, bool, int, int]], flow: Flow) -> None:
+    talk = Anything(flow)
     for event in events:
         talk.do(*event)
         for end in (talk.a, talk.b):
