@@ -1,5 +1,6 @@
 """sipacr.yaml: YAML -> Settings, or all problems with file:line:column. No socket is opened and no name resolved."""
 
+import math
 from collections.abc import Iterable
 from collections.abc import Mapping as Names
 from dataclasses import dataclass
@@ -36,12 +37,14 @@ from sipacr.rulefile.shape import (
     context_of,
     map_only,
     read_line,
+    read_positive_duration,
     read_text,
     validate,
 )
 from sipacr.rulefile.yamltree import Mapping, Node, Text, Tree, read_file
 
 Address = tuple[str, int]  # host without brackets, port
+_KEPT_RECORDS = 400 * 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,14 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """How long what calls leave behind is kept, in seconds."""
+
+    records: float = _KEPT_RECORDS
+    bindings: float = math.inf  # from their last event, live or not
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What sipacr.yaml says. Paths are joined to its folder already."""
 
@@ -73,6 +84,7 @@ class Settings:
     rules: Path  # a folder
     passwords: tuple[Path, ...] = ()  # the files that hold some
     drain: float = 60.0  # seconds that relayed calls get to end when the router stops
+    keep: Keep = Keep()
 
 
 def load_settings(path: Path, folder: Path | None = None) -> tuple[Settings | None, list[Problem]]:
@@ -132,9 +144,15 @@ def read_existing_file(node: Node, info: ValidationInfo) -> Path:
     return path
 
 
+def read_kept(node: Node) -> float:
+    """Seconds, or infinity for `forever`."""
+    return math.inf if node == "forever" else read_positive_duration(node)
+
+
 _TEXT = WithJsonSchema({"type": "string"})
 _NUMBER = WithJsonSchema({"type": ["string", "integer"]})
 FilePath = Annotated[Path, PlainValidator(read_path), _TEXT]
+Kept = Annotated[float, PlainValidator(read_kept), _TEXT]
 ExistingFile = Annotated[Path, PlainValidator(read_existing_file), _TEXT]
 
 
@@ -187,6 +205,14 @@ class StoreShape(Shape):
     path: FilePath
 
 
+class KeepShape(Shape):
+    called: ClassVar[str] = '"keep"'
+    wanted: ClassVar[str] = "a mapping such as {records: 400d}"
+
+    records: Kept = Field(_KEPT_RECORDS, description="call records are deleted when they are older; forever")
+    bindings: Kept = Field(math.inf, description="bindings are deleted when their last event is older; forever")
+
+
 class SettingsShape(Shape):
     """sipacr.yaml."""
 
@@ -206,6 +232,7 @@ class SettingsShape(Shape):
     store: StoreShape | None = None
     rules: FilePath | None = Field(None, description="the folder of the rule files; default: rules")
     drain: Duration = Field(60.0, description="relayed calls get so long to end when the router is stopped")
+    keep: KeepShape | None = None
 
     @classmethod
     def check(cls, node: Mapping, context: Context) -> None:
@@ -247,6 +274,7 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
             peer.auth.password_file[0] for peer in shape.peers.values() if peer.auth and peer.auth.password_file
         ),
         drain=shape.drain,
+        keep=Keep(shape.keep.records, shape.keep.bindings) if shape.keep else Keep(),
     )
 
 

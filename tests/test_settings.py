@@ -7,7 +7,7 @@ from rulefiles import SETTINGS, load
 
 from sipacr.routing.directory import Credentials, Destination, Health, Peer, Registration
 from sipacr.routing.numbers import NumberPlan
-from sipacr.settings import Listen, Settings, TlsFiles, load_settings
+from sipacr.settings import Keep, Listen, Settings, TlsFiles, load_settings
 
 LINES = SETTINGS.splitlines()
 INTERNAL = ("1??",)  # masks of extensions: such numbers are never E.164
@@ -51,10 +51,15 @@ TOP = [
     ("tls: {}", ['2:1: error: "tls" is empty']),
     ("tls: {certificate: a, key: b, client: c}", ['2:31: error: unknown key "client" in "tls"; did you mean "clients"?']),
     ("tls: {certificate: a, key: b}", []),
-    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules, drain']),
+    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules, drain, keep']),
     ("agents: {a: {extension: 1}}", ['2:1: error: unknown key "agents" in sipacr.yaml; "agents" belongs in a file of the rules folder']),
     ("regions: packs/x.csv", ["2:10: error: there is no file packs/x.csv"]),
     ("store: {path: x.db}", []),
+    ("keep: {records: 30d}", []),
+    ("keep: {records: forever, bindings: 2w}", []),
+    ("keep: {records: 0d}", ['2:17: error: "0d" is no time at all; leave the key out, or write a longer one']),
+    ("keep: {records: 30}", ['2:17: error: "30" has no unit; did you mean "30s"? (ms, s, m, h, d, w)']),
+    ("keep: 30d", ['2:7: error: a mapping such as {records: 400d} is expected here, not "30d"']),
     ("store: x.db", ['2:8: error: a mapping such as {path: sipacr.db} is expected here, not "x.db"']),
     ("store: {}", ['2:1: error: "store" is empty']),
     ("store: {file: x}", ['2:1: error: "path" is missing in "store"', '2:9: error: unknown key "file" in "store"; "store" has path']),
@@ -255,6 +260,7 @@ outgoing_via: [trunk-a]
 store: {path: data/x.db}
 rules: /srv/rules
 drain: 2m
+keep: {bindings: 90d}
 """
 
 
@@ -273,6 +279,7 @@ def test_what_it_says(tmp_path: Path) -> None:
     assert settings.path == tmp_path / "sipacr.yaml"
     assert settings.listen == Listen((("0.0.0.0", 5060), ("::", 5060)), (), (("0.0.0.0", 5061),), "203.0.113.10")
     assert settings.tls == TlsFiles(tmp_path / "certs/a.crt", Path("/etc/a.key"), tmp_path / "certs/ca.pem", tmp_path / "certs/trunks.pem")
+    assert settings.keep == Keep(400 * 86_400.0, 90 * 86_400.0)
     assert (settings.drain, settings.passwords) == (120.0, (tmp_path / "password",))
     assert (settings.store, settings.rules, settings.regions) == (tmp_path / "data/x.db", Path("/srv/rules"), ())
     directory = settings.directory

@@ -96,5 +96,5 @@ def test_a_copy_that_fails_leaves_the_older_one(store: Database, tmp_path: Path)
 
 
 def test_no_folder(store: Database, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="nowhere/copy.db.new: No such file or directory"):
+    with pytest.raises(StoreError, match=r"nowhere/copy\.db\.new: No such file or directory"):
         backup(store, tmp_path / "nowhere" / "copy.db", quiet)

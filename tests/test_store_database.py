@@ -34,7 +34,7 @@ def test_is_made_at_the_first_start(path: Path) -> None:
         assert execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert execute("PRAGMA user_version").fetchone() == (SCHEMA,)
         applied = migrations.steps.applied(sqlite_utils.Database(store.connection))
-    assert [step.name for step in applied] == ["first"]
+    assert [step.name for step in applied] == ["first", "records", "clocks"]
 
 
 def test_steps_and_version_agree() -> None:
@@ -106,6 +106,8 @@ def test_a_step_that_fails_changes_nothing(path: Path, monkeypatch: pytest.Monke
 def _second_step(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
     steps = migrations.Migrations("sipacr")
     steps()(migrations.first)
+    steps()(migrations.records)
+    steps()(migrations.clocks)
 
     @steps()
     def second(db: sqlite_utils.Database) -> None:

@@ -1,0 +1,163 @@
+"""Call records: `Report`s written into the store and read from it; a later and fuller report takes the earlier's place.
+
+A record is found by its customer, its time, its Call-ID, or the uid within its source. Reading is lazy and in order of
+time, so that a million records need no memory.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from sipacr.memory.report import Leg, NotTried, Report, Talk
+from sipacr.routing.facts import Number
+
+_CHUNK = 1000  # records that are read at once, with their legs and talks
+
+_PLAIN = (
+    "uid", "source", "direction", "customer", "nobody", "number", "shown", "peer", "agent", "started", "ringing",
+    "answered", "ended", "alive", "outcome", "code", "reason", "ended_by", "learn", "position", "version", "tag",
+    "name", "call_id",
+)  # fmt: skip
+_JSON = ("rules", "headers", "not_tried")
+_NUMBERS = ("caller", "caller_text", "caller_e164", "dialled", "dialled_text", "dialled_e164")
+_COLUMNS = (*_PLAIN, *_JSON, *_NUMBERS)
+_SELECT = f"SELECT id, {', '.join(_COLUMNS)} FROM records"
+_INSERT = f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_UPDATE = f"UPDATE records SET {', '.join(f'{column} = ?' for column in _COLUMNS)} WHERE id = ?"
+_INSERT_LEG = f"INSERT INTO legs VALUES (?, ?, {', '.join('?' * len(Leg._fields))})"
+_INSERT_TALK = f"INSERT INTO talks VALUES (?, ?, {', '.join('?' * len(Talk._fields))})"
+_ANSWERED = """
+    INSERT INTO answered_customers (customer, last) VALUES (?1, ?2)
+    ON CONFLICT (customer) DO UPDATE SET last = ?2 WHERE last < ?2
+"""
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReport:
+    """One report for the writer's thread."""
+
+    report: Report
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        write(connection, self.report)
+
+
+def write(connection: sqlite3.Connection, report: Report) -> bool:
+    """Keep this report in the caller's transaction; False: what is kept of this call already says more.
+
+    Whose call was answered is known from then on (`answered_customers`).
+    """
+    found = connection.execute("SELECT id FROM records WHERE uid = ? AND source = ?", (report.uid, report.source))
+    known = found.fetchone()
+    if known is None:
+        identity = connection.execute(_INSERT, _row(report)).lastrowid
+    else:
+        (identity,) = known
+        earlier = next(_read(connection, "WHERE id = ?", (identity,)))
+        if not report.replaces(earlier):
+            return False
+        connection.execute(_UPDATE, (*_row(report), identity))
+        connection.execute("DELETE FROM legs WHERE record = ?", (identity,))
+        connection.execute("DELETE FROM talks WHERE record = ?", (identity,))
+    for position, leg in enumerate(report.legs):
+        connection.execute(_INSERT_LEG, (identity, position, *leg))
+    for position, talk in enumerate(report.talks):
+        connection.execute(_INSERT_TALK, (identity, position, *talk))
+    if report.answered is not None and report.customer and report.outcome != "voicemail":
+        connection.execute(_ANSWERED, (report.customer, report.started))
+    return True
+
+
+def of_customer(connection: sqlite3.Connection, customer: str) -> Iterator[Report]:
+    """All records of one customer (E.164, raw where there is none), the earliest first."""
+    if not customer:
+        return iter(())
+    return _read(connection, "WHERE customer = ? AND customer <> '' ORDER BY started, id", (customer,))
+
+
+def between(
+    connection: sqlite3.Connection, since: float, until: float, *, direction: str | None = None
+) -> Iterator[Report]:
+    """Records of calls that began in `since <= started < until` (unix seconds), the earliest first.
+
+    Read within one transaction of the caller's if others write meanwhile: else a record may come in both its states.
+    """
+    only = "" if direction is None else " AND direction = ?"
+    parameters = (since, until) if direction is None else (since, until, direction)
+    return _read(connection, f"WHERE started >= ? AND started < ?{only} ORDER BY started, id", parameters)
+
+
+def one(connection: sqlite3.Connection, name: str) -> Report | None:
+    """The record with this uid or, the newest of them, this Call-ID."""
+    for where in ("uid = ?", "call_id = ? AND call_id <> ''"):
+        found = next(_read(connection, f"WHERE {where} ORDER BY started DESC, id DESC LIMIT 1", (name,)), None)
+        if found is not None:
+            return found
+    return None
+
+
+def close_lost(connection: sqlite3.Connection) -> list[Report]:
+    """Close what a crash left open: relayed calls that go on by their records are lost. In the caller's transaction,
+    before the first new call; returns them as they are kept now, with the last moment they are known to have lived."""
+    where = "WHERE ended IS NULL AND outcome <> 'lost' AND source = 'relay'"
+    lost = [replace(report, outcome="lost") for report in _read(connection, where, ())]
+    connection.execute(f"UPDATE records SET outcome = 'lost' {where}")
+    return lost
+
+
+def count(connection: sqlite3.Connection, since: float, until: float) -> int:
+    """How many records `between` would read."""
+    found = connection.execute("SELECT count(*) FROM records WHERE started >= ? AND started < ?", (since, until))
+    return int(found.fetchone()[0])
+
+
+def _row(report: Report) -> list[object]:
+    row: list[object] = [getattr(report, name) for name in _PLAIN]
+    row += (
+        _ENCODE(report.rules) if report.rules else None,
+        _ENCODE({name: list(values) for name, values in report.headers.items()}) if report.headers else None,
+        _ENCODE(report.not_tried) if report.not_tried else None,
+    )
+    return [*row, *report.caller, *report.dialled]
+
+
+def _read(connection: sqlite3.Connection, where: str, parameters: Sequence[object]) -> Iterator[Report]:
+    rows = connection.execute(f"{_SELECT} {where}", parameters)
+    while chunk := rows.fetchmany(_CHUNK):
+        identities = [row[0] for row in chunk]
+        legs = _of(connection, "legs", Leg._fields, identities)
+        talks = _of(connection, "talks", Talk._fields, identities)
+        for identity, *row in chunk:
+            yield _report(row, legs.get(identity, ()), talks.get(identity, ()))
+
+
+def _of(
+    connection: sqlite3.Connection, table: str, columns: Iterable[str], identities: list[int]
+) -> Mapping[int, Sequence[Any]]:
+    """The rows of a table that belong to these records."""
+    sql = f"""
+        SELECT record, {", ".join(columns)} FROM {table}
+        WHERE record IN (SELECT value FROM json_each(?)) ORDER BY record, position
+    """
+    found = connection.execute(sql, (json.dumps(identities),))
+    return {identity: list(rows) for identity, rows in groupby(found, key=lambda row: row[0])}
+
+
+def _report(row: Sequence[Any], legs: Sequence[Any], talks: Sequence[Any]) -> Report:
+    plain = dict(zip(_PLAIN, row, strict=False))
+    rules, headers, not_tried, *numbers = row[len(_PLAIN) :]
+    plain["learn"] = bool(plain["learn"])
+    return Report(
+        **plain,
+        rules=tuple(json.loads(rules)) if rules else (),
+        headers=json.loads(headers) if headers else {},
+        not_tried=tuple(NotTried(*each) for each in json.loads(not_tried)) if not_tried else (),
+        caller=Number(*numbers[:3]),
+        dialled=Number(*numbers[3:]),
+        legs=tuple([Leg(*leg[1:]) for leg in legs]),
+        talks=tuple([Talk(*talk[1:]) for talk in talks]),
+    )
