@@ -53,6 +53,11 @@ class Callee:
         """The address that the INVITE went to."""
         return self._transaction.flow.host if self._transaction is not None else ""
 
+    @property
+    def call_id(self) -> str:
+        """As the far end knows it."""
+        return self._call_id
+
     def rings_in(self, half: Half) -> bool:
         """Whether this is one of its early dialogs."""
         return half in self._halves.values()
@@ -236,7 +241,7 @@ class Callee:
         """The ring time is over: the far end is given up at once, its 487 is not waited for."""
         if self._transaction is not None:
             self._transaction.cancel(None)
-        self._fail(408 if self.heard else UNREACHABLE_CODE, None, rung=self.heard)
+        self._fail(0 if self.heard else UNREACHABLE_CODE, None, rung=self.heard)
 
     def _unreachable(self) -> None:
         if not self.over:
@@ -281,4 +286,4 @@ class Callee:
         """The early dialogs have ended with this code; 0: we ended them."""
         self._seen.clear()
         for far in list(self._halves):
-            self._early_gone(far, f"SIP;cause={answer_of(code)}" if code else None)
+            self._early_gone(far, f"SIP;cause={answer_of(code)}")
