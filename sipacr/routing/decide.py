@@ -12,7 +12,7 @@ from sipacr.routing.regions import Regions
 from sipacr.routing.ruleset import Ruleset
 from sipacr.routing.targets import Places
 from sipacr.routing.trace import Words, words_of_number
-from sipacr.routing.truth import Call, Truths
+from sipacr.routing.truth import Truths
 from sipacr.routing.walk import Walk
 
 _UNMATCHED = Decision("route", (), asking=())
@@ -53,7 +53,7 @@ class Engine:
             outgoing = self.is_outgoing(request)
         walk = self.outgoing if outgoing else self.incoming
         if trace:
-            matched, told = self._traced(walk, Call(facts, now))
+            matched, told = self._traced(walk, facts, now)
             return replace(walk.decision(matched), broken=facts.broken, trace=told)
         decision = walk.decide(facts, now)
         return replace(decision, broken=facts.broken) if facts.broken else decision
@@ -65,11 +65,11 @@ class Engine:
         except (AttributeError, TypeError, ValueError):
             return _UNMATCHED
 
-    def _traced(self, walk: Walk, call: Call) -> tuple[tuple[int, ...], Trace]:
-        words = Words(self.truths, self.ruleset, call)
+    def _traced(self, walk: Walk, facts: Facts, now: float) -> tuple[tuple[int, ...], Trace]:
+        words = Words(self.truths, self.ruleset, facts, now)
         tried = []
         matched: tuple[int, ...] = ()
-        for position, failed in walk.visit(call):
+        for position, failed in walk.visit(facts, now):
             tried.append(Tried(walk.rules[position], not failed, tuple(map(words.why, failed))))
             if not failed:
                 matched += (position,)

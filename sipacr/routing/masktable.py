@@ -13,79 +13,64 @@ from sipacr.routing.masks import Mask
 T = TypeVar("T")
 
 
-class _Texts(Generic[T]):
-    """The masks that are compared with one form of a number, E.164 or raw."""
-
-    __slots__ = ("others", "tables")
-
-    def __init__(self) -> None:
-        # Which part of a number is looked up, and where; the whole of it is for exact numbers.
-        self.tables: list[tuple[slice, dict[str, list[T]]]] = []
-        # (literal start, literal end, both of them -> masks that still have to be asked)
-        self.others: list[tuple[slice, slice, dict[tuple[str, str], list[tuple[Mask, T]]]]] = []
-
-    def add(self, part: slice, text: str, value: T) -> None:
-        for known, table in self.tables:
-            if known == part:
-                table.setdefault(text, []).append(value)
-                return
-        self.tables.append((part, {text: [value]}))
-
-    def add_mask(self, mask: Mask, value: T) -> None:
-        if mask.is_exact:
-            self.add(_WHOLE, mask.prefix, value)
-        elif mask.is_prefix:
-            self.add(slice(len(mask.prefix)), mask.prefix, value)
-        elif mask.is_suffix:
-            self.add(slice(-len(mask.suffix), None), mask.suffix, value)
-        else:
-            start, end = slice(len(mask.prefix)), slice(-len(mask.suffix), None) if mask.suffix else slice(0)
-            tables = [table for *ends, table in self.others if ends == [start, end]]
-            if not tables:
-                tables.append({})
-                self.others.append((start, end, tables[0]))
-            tables[0].setdefault((mask.prefix, mask.suffix), []).append((mask, value))
-
-    def find(self, text: str, number: Number, found: list[T]) -> None:
-        for part, table in self.tables:
-            values = table.get(text[part])
-            if values is not None:
-                found += values
-        for start, end, pairs in self.others:
-            candidates = pairs.get((text[start], text[end]))
-            if candidates is not None:
-                found += [value for mask, value in candidates if mask.matches(number)]
-
-
-_WHOLE = slice(None)
-
-
 class MaskTable(Generic[T]):
     """Masks and exact numbers, each with a value; filled first, then only read."""
 
-    __slots__ = ("_e164", "_raw")
+    __slots__ = ("_others", "_tables")
 
     def __init__(self, entries: Iterable[tuple[Mask, T]] = ()) -> None:
-        self._e164: _Texts[T] = _Texts()
-        self._raw: _Texts[T] = _Texts()
+        # Of the E.164 form (True) or the raw text which part is looked up, and where. Exact numbers: all of it.
+        self._tables: list[tuple[bool, slice, dict[str, list[T]]]] = []
+        # The same with the literal text at both ends, and the masks that still have to be asked.
+        self._others: list[tuple[bool, slice, slice, dict[tuple[str, str], list[tuple[Mask, T]]]]] = []
         for mask, value in entries:
             self.add(mask, value)
 
     def add(self, mask: Mask, value: T) -> None:
-        (self._e164 if mask.sees_e164 else self._raw).add_mask(mask, value)
+        if mask.is_exact:
+            self._add(mask.sees_e164, slice(None), mask.prefix, value)
+        elif mask.is_prefix:
+            self._add(mask.sees_e164, slice(len(mask.prefix)), mask.prefix, value)
+        elif mask.is_suffix:
+            self._add(mask.sees_e164, _last(mask.suffix), mask.suffix, value)
+        else:
+            key = mask.sees_e164, slice(len(mask.prefix)), _last(mask.suffix)
+            pairs = next((pairs for *known, pairs in self._others if known == [*key]), None)
+            if pairs is None:
+                pairs = {}
+                self._others.append((*key, pairs))
+            pairs.setdefault((mask.prefix, mask.suffix), []).append((mask, value))
 
     def add_e164(self, e164: str, value: T) -> None:
-        self._e164.add(_WHOLE, e164, value)
+        self._add(True, slice(None), e164, value)
 
     def add_raw(self, text: str, value: T) -> None:
-        self._raw.add(_WHOLE, text, value)
+        self._add(False, slice(None), text, value)
+
+    def _add(self, of_e164: bool, part: slice, text: str, value: T) -> None:
+        table = next((table for *known, table in self._tables if known == [of_e164, part]), None)
+        if table is None:
+            table = {}
+            self._tables.append((of_e164, part, table))
+        table.setdefault(text, []).append(value)
 
     def find(self, number: Number) -> list[T]:
         """The values of all that match, in no order, one for each match."""
         found: list[T] = []
         _, raw, e164 = number
-        if e164 is not None:
-            self._e164.find(e164, number, found)
-        if self._raw.tables or self._raw.others:
-            self._raw.find(raw, number, found)
+        if e164 is None:
+            e164 = ""  # what sees E.164 begins with a plus
+        for of_e164, part, table in self._tables:
+            text = e164[part] if of_e164 else raw[part]
+            if text in table:
+                found += table[text]
+        for of_e164, start, end, pairs in self._others:
+            text = e164 if of_e164 else raw
+            ends = text[start], text[end]
+            if ends in pairs:
+                found += [value for mask, value in pairs[ends] if mask.matches(number)]
         return found
+
+
+def _last(suffix: str) -> slice:
+    return slice(-len(suffix), None) if suffix else slice(0)

@@ -6,6 +6,7 @@ looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _KEPT = 4096  # situations, of one state of the schedules
 _STATES = 256  # states of the schedules
 
+_NOWHERE: tuple[str, ...] = ()
 _Key = tuple[str, bool, bool, tuple[str, ...], tuple[str, ...]]
 
 
@@ -56,16 +58,15 @@ class Situations:
         self._of_dialled = "dialled" in sides
         self._codes_of = truths.regions.codes
         self._is_open: list[Callable[[float], bool]] = [schedule.is_open for schedule in truths.schedules]
-        self._second: int | None = None
+        self._since = self._until = 0.0  # how long the schedules are as they were seen
         self._by_state: dict[tuple[bool, ...], dict[_Key, Situation]] = {}
         self._current: dict[_Key, Situation] = {}
 
     def of(self, request: Request, now: float) -> Situation:
         """The situation of this call at `now` (unix seconds). Schedules change at whole seconds only."""
-        if int(now) != self._second:
+        if not self._since <= now < self._until:
             self._look_at_schedules(now)
-        caller: tuple[str, ...] = ()
-        dialled: tuple[str, ...] = ()
+        caller = dialled = _NOWHERE
         if self._of_caller and not request.anonymous and request.caller.e164 is not None:
             caller = self._codes_of(request.caller.e164)
         if self._of_dialled and request.dialled.e164 is not None:
@@ -83,7 +84,7 @@ class Situations:
         """Drop all situations with their trees."""
         self._by_state.clear()
         self._current.clear()
-        self._second = None
+        self._until = 0.0
 
     def _look_at_schedules(self, now: float) -> None:
         states = tuple([is_open(now) for is_open in self._is_open])
@@ -93,7 +94,8 @@ class Situations:
                 self._by_state.clear()
             known = self._by_state[states] = {}
         self._current = known
-        self._second = int(now)
+        self._since = math.floor(now)
+        self._until = self._since + 1
 
 
 def _places(conditions: tuple[Condition, ...], without_headers: bool) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Says in words a telephony admin understands how the facts of a call stand to a condition. Evaluates nothing anew."""
+"""Says in words a telephony admin understands how the facts of a call stand to a condition, by the tests of `truth`."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -25,9 +25,9 @@ from sipacr.routing.conditions import (
     Share,
     Side,
 )
-from sipacr.routing.facts import Number, Unavailable
+from sipacr.routing.facts import Facts, Number, Unavailable
 from sipacr.routing.ruleset import Ruleset
-from sipacr.routing.truth import SHARES, Call, Truth, Truths, share_of
+from sipacr.routing.truth import SHARES, Truth, Truths, caller_of, share_of
 
 _NAMED = 4  # numbers, masks or codes that are written out; of more only how many there are
 
@@ -45,14 +45,16 @@ def words_of_time(now: float, timezone: str) -> str:
 class Words:
     """Speaks of the conditions of one call."""
 
-    def __init__(self, truths: Truths, ruleset: Ruleset, call: Call) -> None:
+    def __init__(self, truths: Truths, ruleset: Ruleset, facts: Facts, now: float) -> None:
         self._truths = truths
         self._ruleset = ruleset
-        self._call = call
+        self._facts = facts
+        self._request = facts.request
+        self._now = now
 
     def why(self, condition: Condition) -> str:
         """Why the condition does not hold: the facts as they are, not as the rule wants them."""
-        truth = self._truths.value(condition, self._call)
+        truth = self._truths.value(condition, self._facts, self._now)
         match condition:
             case All(parts):
                 return self._join(parts, truth, "; ")
@@ -65,12 +67,16 @@ class Words:
 
     def _join(self, parts: tuple[Condition, ...], truth: Truth, separator: str) -> str:
         """The parts that made the whole what it is."""
-        return separator.join(self.why(part) for part in parts if self._truths.value(part, self._call) is truth)
+        return separator.join(
+            self.why(part) for part in parts if self._truths.value(part, self._facts, self._now) is truth
+        )
 
     def _side(self, side: Side) -> str:
         if side == "dialled":
-            return f"dialled {words_of_number(self._call.dialled)}"
-        return "an anonymous caller" if self._call.anonymous else f"caller {words_of_number(self._call.caller)}"
+            return f"dialled {words_of_number(self._request.dialled)}"
+        return (
+            "an anonymous caller" if self._request.anonymous else f"caller {words_of_number(caller_of(self._request))}"
+        )
 
     def _of_store(self, condition: Condition, truth: Truth) -> str | None:
         caller = self._side("caller")
@@ -88,19 +94,17 @@ class Words:
             case _:
                 return None
         if truth is None:
-            causes = dict.fromkeys(
-                str(seen) for seen in self._call.facts.seen.values() if isinstance(seen, Unavailable)
-            )
+            causes = dict.fromkeys(str(seen) for seen in self._facts.seen.values() if isinstance(seen, Unavailable))
             return f"unknown whether {caller} {what}: {'; '.join(causes)}"
         return yes if truth is value else no
 
     def _vip(self) -> str:
-        agent = None if self._call.anonymous else lookups.vip(self._call.facts)
+        agent = None if self._request.anonymous else lookups.vip(self._facts)
         return f"{self._side('caller')} is a VIP of {agent}" if isinstance(agent, str) else "no VIP"
 
     def _listed(self, names: tuple[str, ...]) -> str:
         for name in names:
-            entry = None if self._call.anonymous else lookups.list_entry(self._call.facts, name, self._call.now)
+            entry = None if self._request.anonymous else lookups.list_entry(self._facts, name, self._now)
             if entry is not None and not isinstance(entry, Unavailable):
                 return f"{self._side('caller')} is on list {name} ({entry.number})"
         return f"{self._side('caller')} is on no list"
@@ -124,7 +128,7 @@ class Words:
         return None
 
     def _of_region(self, side: Side, codes: tuple[str, ...], truth: bool) -> str:
-        number = self._call.caller if side == "caller" else self._call.dialled
+        number = caller_of(self._request) if side == "caller" else self._request.dialled
         region = self._truths.region(number)
         who = self._side(side)
         if region is None:
@@ -140,38 +144,38 @@ class Words:
         return f"{where}{why}, not in {_some(list(codes), 'regions')}"
 
     def _of_moment(self, condition: Condition, truth: bool) -> str:
-        call = self._call
+        request = self._request
         match condition:
             case During(names):
                 states = [self._schedule(name) for name in names if not truth or self._is_open(name)]
                 return "; ".join(states)
             case PeerIs(names):
                 verb = "" if truth else ", not from " + " or ".join(names)
-                return f"the call came from {call.request.peer}{verb}"
+                return f"the call came from {request.peer}{verb}"
             case HeaderIs(name, masks):
-                values = ", ".join(call.request.headers.get(name, ()))
-                if not call.request.headers.get(name):
+                values = ", ".join(request.headers.get(name, ()))
+                if not request.headers.get(name):
                     return f"there is no header {name}"
                 matches = "matches" if truth else "does not match"
                 return f'header {name} "{values}" {matches} {_some([mask.pattern for mask in masks], "masks")}'
             case Share(threshold, rule):
                 verb = "" if truth else "not "
-                place = share_of(rule, call)
+                place = share_of(rule, request)
                 return (
                     f"the caller is {verb}in the share of {_percent(threshold)} "
                     f"(his place is {_percent(place)} of 100 %)"
                 )
             case IsAnonymous():
-                return "the caller is anonymous" if call.anonymous else f"{self._side('caller')} is not anonymous"
+                return "the caller is anonymous" if request.anonymous else f"{self._side('caller')} is not anonymous"
         raise TypeError(f"no such condition: {condition!r}")
 
     def _is_open(self, name: str) -> bool:
-        return self._ruleset.schedules[name].is_open(self._call.now)
+        return self._ruleset.schedules[name].is_open(self._now)
 
     def _schedule(self, name: str) -> str:
         schedule = self._ruleset.schedules[name]
         state = "open" if self._is_open(name) else "closed"
-        return f"schedule {name} is {state} at {words_of_time(self._call.now, schedule.tz)}"
+        return f"schedule {name} is {state} at {words_of_time(self._now, schedule.tz)}"
 
 
 def _one_of(word: str, names: tuple[str, ...]) -> str:

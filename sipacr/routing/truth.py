@@ -1,8 +1,8 @@
 """Conditions as functions of one call: true, false, or unknown (None) when a fact is unavailable.
 
 An absent fact (no region, an anonymous caller) makes its test false; an unavailable one (store locked) makes it
-unknown, and unknown passes through not, any and all. Each distinct condition is compiled once, and evaluated at most
-once a call; the indexed walk and the traced walk of `decide` use the very same functions.
+unknown, and unknown passes through not, any and all. Each distinct condition is compiled once; the indexed walk and the
+traced walk of `decide` use the very same functions.
 """
 
 import hashlib
@@ -33,39 +33,22 @@ from sipacr.routing.conditions import (
     Share,
 )
 from sipacr.routing.directory import Directory
-from sipacr.routing.facts import Facts, Number, Unavailable
+from sipacr.routing.facts import Facts, Number, Request, Unavailable
 from sipacr.routing.masktable import MaskTable
 from sipacr.routing.regions import Region, Regions
 from sipacr.routing.ruleset import NamedList, StickyProfile
 from sipacr.routing.schedules import Schedule
 
 Truth = bool | None
-_NOT_YET: Final = 2  # not evaluated in this call
 ABSENT: Final = Number("", "", None)  # the number of a caller who hides it
 SHARES: Final = 10_000
 
 
-class Call:
-    """One call as conditions see it: its facts, the time, and what was found out so far."""
-
-    __slots__ = ("anonymous", "caller", "dialled", "facts", "memo", "now", "request")
-
-    def __init__(self, facts: Facts, now: float) -> None:
-        """`now`: unix seconds."""
-        self.facts = facts
-        self.request = request = facts.request
-        self.anonymous = request.anonymous
-        self.caller = ABSENT if request.anonymous else request.caller
-        self.dialled = request.dialled
-        self.now = now
-        self.memo: dict[int, Truth] = {}  # a condition's place -> its truth in this call
-
-
-Test = Callable[[Call], Truth]
+Test = Callable[[Facts, float], Truth]  # of a call's facts at a time (unix seconds)
 
 
 class Truths:
-    """All distinct conditions of one ruleset, each compiled to a test with a place in the memo of a call."""
+    """All distinct conditions of one ruleset, each compiled to a test and known by its place."""
 
     def __init__(
         self,
@@ -107,12 +90,9 @@ class Truths:
         named = {name for condition in self._places if isinstance(condition, During) for name in condition.names}
         return tuple(schedule for name, schedule in self._schedules.items() if name in named)
 
-    def value(self, condition: Condition, call: Call) -> Truth:
-        """The condition's truth in this call, by the same test as in the walk."""
-        place = self.place(condition)
-        if place not in call.memo:
-            call.memo[place] = self.tests[place](call)
-        return call.memo[place]
+    def value(self, condition: Condition, facts: Facts, now: float) -> Truth:
+        """The condition's truth in this call at `now` (unix seconds), by the same test as in the walk."""
+        return self.tests[self.place(condition)](facts, now)
 
     def region(self, number: Number) -> Region | None:
         """Where the number is from; None if it has no E.164 form or is in no known range."""
@@ -148,12 +128,12 @@ class Truths:
             case IsShared():
                 return _is_shared(condition.value)
             case IsAnonymous(value):
-                return lambda call: call.anonymous is value
+                return lambda facts, now: facts.request.anonymous is value
             case During(names):
                 return _during(tuple(self._schedules[name] for name in names))
             case PeerIs(names):
                 peers = frozenset(names)
-                return lambda call: call.request.peer in peers
+                return lambda facts, now: facts.request.peer in peers
             case HeaderIs():
                 return _header_is(condition)
             case Share():
@@ -163,13 +143,10 @@ class Truths:
     def _all(self, places: tuple[int, ...]) -> Test:
         tests = self.tests
 
-        def test(call: Call) -> Truth:
-            memo = call.memo
+        def test(facts: Facts, now: float) -> Truth:
             truth: Truth = True
             for place in places:
-                value = memo.get(place, _NOT_YET)
-                if value is _NOT_YET:
-                    value = memo[place] = tests[place](call)
+                value = tests[place](facts, now)
                 if value is None:
                     truth = None
                 elif not value:
@@ -182,13 +159,10 @@ class Truths:
         """`found` is the answer if a part holds: True for any, False for not."""
         tests = self.tests
 
-        def test(call: Call) -> Truth:
-            memo = call.memo
+        def test(facts: Facts, now: float) -> Truth:
             truth: Truth = not found
             for place in places:
-                value = memo.get(place, _NOT_YET)
-                if value is _NOT_YET:
-                    value = memo[place] = tests[place](call)
+                value = tests[place](facts, now)
                 if value is None:
                     truth = None
                 elif value:
@@ -203,8 +177,9 @@ class Truths:
         inside: dict[tuple[str, ...], bool] = {}  # one entry for each set of codes that the data know
         of_caller = condition.side == "caller"
 
-        def test(call: Call) -> Truth:
-            e164 = call.caller.e164 if of_caller else call.dialled.e164
+        def test(facts: Facts, now: float) -> Truth:
+            request = facts.request
+            e164 = caller_of(request).e164 if of_caller else request.dialled.e164
             if e164 is None:
                 return False
             codes = codes_of(e164)
@@ -216,17 +191,16 @@ class Truths:
         return test
 
     def _is_known(self, value: bool) -> Test:
-        def test(call: Call) -> Truth:
-            if call.anonymous:
+        def test(facts: Facts, now: float) -> Truth:
+            if facts.request.anonymous:
                 return not value
-            known = self._known(call)
+            known = self._known(facts, now)
             return known if known is None else known is value
 
         return test
 
-    def _known(self, call: Call) -> Truth:
+    def _known(self, facts: Facts, now: float) -> Truth:
         """Any sure yes is a yes; without one, any question that could not be asked leaves it unknown."""
-        facts, now = call.facts, call.now
         unknown = False
         agent = lookups.vip(facts)
         if agent.__class__ is str:
@@ -262,23 +236,23 @@ def _has_live_binding(facts: Facts, profile: StickyProfile, scope: str, now: flo
 def _number_is(condition: NumberIs) -> Test:
     e164, raw = condition.e164, condition.raw
     if condition.side == "caller":
-        return lambda call: call.caller.e164 in e164 or call.caller.text in raw
-    return lambda call: call.dialled.e164 in e164 or call.dialled.text in raw
+        return lambda facts, now: (caller := caller_of(facts.request)).e164 in e164 or caller.text in raw
+    return lambda facts, now: facts.request.dialled.e164 in e164 or facts.request.dialled.text in raw
 
 
 def _mask_is(condition: MaskIs) -> Test:
     table = MaskTable((mask, True) for mask in condition.masks)
     if condition.side == "caller":
-        return lambda call: not call.anonymous and bool(table.find(call.caller))
-    return lambda call: bool(table.find(call.dialled))
+        return lambda facts, now: not facts.request.anonymous and bool(table.find(facts.request.caller))
+    return lambda facts, now: bool(table.find(facts.request.dialled))
 
 
 def _contains(condition: Contains) -> Test:
     texts = condition.texts
     of_caller = condition.side == "caller"
 
-    def test(call: Call) -> Truth:
-        _, raw, e164 = call.caller if of_caller else call.dialled
+    def test(facts: Facts, now: float) -> Truth:
+        _, raw, e164 = caller_of(facts.request) if of_caller else facts.request.dialled
         for text in texts:  # noqa: SIM110 (a generator costs twice as much)
             if text in raw or (e164 is not None and text in e164):
                 return True
@@ -292,10 +266,11 @@ def _regex(condition: Regex) -> Test:
     of_raw = _full_match([pattern for pattern in condition.patterns if not pattern.startswith(r"\+")])
     of_caller = condition.side == "caller"
 
-    def test(call: Call) -> Truth:
-        if of_caller and call.anonymous:
+    def test(facts: Facts, now: float) -> Truth:
+        request = facts.request
+        if of_caller and request.anonymous:
             return False
-        _, text, e164 = call.caller if of_caller else call.dialled
+        _, text, e164 = request.caller if of_caller else request.dialled
         return (of_e164 is not None and e164 is not None and of_e164(e164)) or (of_raw is not None and of_raw(text))
 
     return test
@@ -324,12 +299,12 @@ def check_regex(pattern: str) -> None:
 
 
 def _on_list(names: tuple[str, ...]) -> Test:
-    def test(call: Call) -> Truth:
-        if call.anonymous:
+    def test(facts: Facts, now: float) -> Truth:
+        if facts.request.anonymous:
             return False
         truth: Truth = False
         for name in names:
-            entry = lookups.list_entry(call.facts, name, call.now)
+            entry = lookups.list_entry(facts, name, now)
             if entry is None:
                 continue
             if not isinstance(entry, Unavailable):
@@ -341,10 +316,10 @@ def _on_list(names: tuple[str, ...]) -> Test:
 
 
 def _is_vip(value: bool) -> Test:
-    def test(call: Call) -> Truth:
-        if call.anonymous:
+    def test(facts: Facts, now: float) -> Truth:
+        if facts.request.anonymous:
             return not value
-        agent = lookups.vip(call.facts)
+        agent = lookups.vip(facts)
         if agent is None:
             return not value
         return None if isinstance(agent, Unavailable) else value
@@ -353,10 +328,10 @@ def _is_vip(value: bool) -> Test:
 
 
 def _is_shared(value: bool) -> Test:
-    def test(call: Call) -> Truth:
-        if call.anonymous:
+    def test(facts: Facts, now: float) -> Truth:
+        if facts.request.anonymous:
             return not value
-        shared = lookups.is_shared(call.facts)
+        shared = lookups.is_shared(facts)
         return None if isinstance(shared, Unavailable) else shared is value
 
     return test
@@ -365,26 +340,31 @@ def _is_shared(value: bool) -> Test:
 def _during(schedules: tuple[Schedule, ...]) -> Test:
     if len(schedules) == 1:
         is_open = schedules[0].is_open
-        return lambda call: is_open(call.now)
-    return lambda call: any(schedule.is_open(call.now) for schedule in schedules)
+        return lambda facts, now: is_open(now)
+    return lambda facts, now: any(schedule.is_open(now) for schedule in schedules)
 
 
 def _header_is(condition: HeaderIs) -> Test:
     name, masks = condition.name, condition.masks
 
-    def test(call: Call) -> Truth:
-        values = call.request.headers.get(name)
+    def test(facts: Facts, now: float) -> Truth:
+        values = facts.request.headers.get(name)
         return values is not None and any(mask.matches_text(value) for value in values for mask in masks)
 
     return test
 
 
 def _share(condition: Share) -> Test:
-    return lambda call: share_of(condition.rule, call) < condition.threshold
+    return lambda facts, now: share_of(condition.rule, facts.request) < condition.threshold
 
 
-def share_of(rule: str, call: Call) -> int:
+def caller_of(request: Request) -> Number:
+    """The caller's number as conditions see it."""
+    return ABSENT if request.anonymous else request.caller
+
+
+def share_of(rule: str, request: Request) -> int:
     """The caller's fixed place in 0-9,999 for this rule; an anonymous caller has one for each call."""
-    who = call.request.call_id if call.anonymous else call.caller.key
+    who = request.call_id if request.anonymous else request.caller.key
     digest = hashlib.sha256(f"{rule}\0{who}".encode(errors="replace")).digest()
     return int.from_bytes(digest[:8], "big") % SHARES

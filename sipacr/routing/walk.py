@@ -36,7 +36,7 @@ from sipacr.routing.masks import Mask
 from sipacr.routing.masktable import MaskTable
 from sipacr.routing.ruleset import Rule
 from sipacr.routing.situation import Situation, Situations
-from sipacr.routing.truth import Call, Test, Truths
+from sipacr.routing.truth import Test, Truths
 
 # Which of a rule's conditions is asked first: what needs no look-up. The store is asked last, and least.
 _COST: dict[type[Condition], int] = {
@@ -125,11 +125,10 @@ class Walk:
             if found:
                 filed = tuple(sorted({*filed, *found}))
         situation = self._situations.of(request, now)
-        call = Call(facts, now)
         fork = situation.trees.get(filed, _UNGROWN)
         while (test := fork.test) is not None:
-            fork = fork.yes if test(call) else fork.no
-        return fork.decision or self._grow(call, situation, filed)
+            fork = fork.yes if test(facts, now) else fork.no
+        return fork.decision or self._grow(facts, now, situation, filed)
 
     def _filed_under(self, dialled: Number) -> tuple[int, ...]:
         filed = tuple(sorted(set(self._by_dialled.find(dialled))))
@@ -137,7 +136,7 @@ class Walk:
             self._dialled[dialled] = filed
         return filed
 
-    def _grow(self, call: Call, situation: Situation, filed: tuple[int, ...]) -> Decision:
+    def _grow(self, facts: Facts, now: float, situation: Situation, filed: tuple[int, ...]) -> Decision:
         """Walk the rules, and let the tree grow by the questions and the decision of this call."""
         if self._forks >= _FORKS:
             self._situations.forget()
@@ -151,7 +150,7 @@ class Walk:
             for place in self._places[position]:
                 answer = answers.get(place)
                 if answer is None:
-                    answer = answers[place] = bool(self._tests[place](call))
+                    answer = answers[place] = bool(self._tests[place](facts, now))
                     if place not in situation.settled:
                         fork = self._branch(fork, self._tests[place], answer)
                 if not answer:
@@ -188,10 +187,10 @@ class Walk:
                 self._decisions[matched] = known
         return known
 
-    def visit(self, call: Call) -> Iterator[tuple[int, tuple[Condition, ...]]]:
+    def visit(self, facts: Facts, now: float) -> Iterator[tuple[int, tuple[Condition, ...]]]:
         """Every rule that is tried, with its conditions that do not hold or are unknown: none of them, it matches."""
         for position, conditions in enumerate(self.conditions):
-            failed = [condition for condition in conditions if not self._truths.value(condition, call)]
+            failed = [condition for condition in conditions if not self._truths.value(condition, facts, now)]
             yield position, tuple(failed)
             if not failed and not self._goes_on[position]:
                 return
