@@ -1,4 +1,4 @@
-"""The control socket: how a command asks the running router (reload, status). One JSON line each way.
+"""The control socket: how a command asks the running router. A line of words there, JSON lines back.
 
 A Unix socket beside the store, readable by its owner only: whoever may write the store may steer the router.
 """
@@ -8,15 +8,17 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-Answer = dict[str, Any]
-Commands = Mapping[str, Callable[[], Awaitable[Answer]]]
+Rows = Sequence[Callable[[], Mapping[str, object]]]
+Answer = dict[str, Any]  # `rows`, if there are any, are Rows here and a list there: they may be many
+Commands = Mapping[str, Callable[[str], Awaitable[Answer]]]  # a word -> what is done with the rest of the line
 
 _LONGEST_PATH = 107  # bytes: sun_path of Linux, less the NUL
 _LONGEST_LINE = 4096
+_AT_ONCE = 100  # rows that are written before the loop may do something else
 
 
 class NotRunning(Exception):
@@ -39,9 +41,18 @@ async def serve(path: Path, commands: Commands) -> asyncio.AbstractServer:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await asyncio.wait_for(reader.readline(), timeout=5)
-            command = commands.get(line.decode("utf-8", "replace").strip())
-            result = await command() if command else {"ok": False, "error": f"unknown command; {', '.join(commands)}"}
-            writer.write(json.dumps(result).encode() + b"\n")
+            word, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
+            command = commands.get(word)
+            result: Answer = (
+                await command(rest) if command else {"ok": False, "error": f"no command; {', '.join(commands)}"}
+            )
+            rows: Rows = result.pop("rows", ())
+            writer.write(json.dumps({**result, "rows": len(rows)} if rows else result).encode() + b"\n")
+            for start in range(0, len(rows), _AT_ONCE):
+                texts = [json.dumps(row()) for row in rows[start : start + _AT_ONCE]]
+                writer.write("".join(f"{text}\n" for text in texts).encode())
+                await writer.drain()
+                await asyncio.sleep(0)  # calls come first
             await writer.drain()
         except (OSError, ValueError, TimeoutError):
             return  # the command has gone, or what it says is none
@@ -58,7 +69,7 @@ async def serve(path: Path, commands: Commands) -> asyncio.AbstractServer:
 
 
 def ask(path: Path, command: str, timeout: float = 60.0) -> Answer:
-    """Send one command to the running router and return its answer. Raises NotRunning."""
+    """Send one command to the running router and return its answer, with a list of its `rows`. Raises NotRunning."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout)
@@ -66,13 +77,17 @@ def ask(path: Path, command: str, timeout: float = 60.0) -> Answer:
             sock.sendall(command.encode() + b"\n")
             with sock.makefile("rb") as answer:
                 line = answer.readline()
+                result: Answer = json.loads(line) if line else {}
+                if "rows" in result:
+                    result["rows"] = [json.loads(answer.readline()) for _ in range(result["rows"])]
     except PermissionError as error:
         raise NotRunning(f"{path}: not allowed: use the user who runs the router (sudo -u ...)") from error
     except TimeoutError as error:
         raise NotRunning(f"{path}: the router did not answer within {timeout:.0f} s") from error
+    except json.JSONDecodeError as error:
+        raise NotRunning(f"{path}: the router went away in the middle of its answer; its log says why") from error
     except OSError as error:
         raise NotRunning(f"no router answers at {path} ({error.strerror}): start it with `sipacr run`") from error
     if not line:
         raise NotRunning(f"{path}: the router went away before it answered; its log says why")
-    result: Answer = json.loads(line)
     return result

@@ -8,7 +8,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
+from sipacr.calls import progress
 from sipacr.calls.calls import Calls
 from sipacr.calls.health import Watch
 from sipacr.calls.network import Flow, Target
@@ -116,6 +118,22 @@ class Relay:
     def _ring(self) -> None:
         self._alarm = None
         self.inlet.tick()
+
+    # What people ask for
+
+    def rows(self) -> list[Callable[[], Mapping[str, object]]]:
+        """What is shown of each call in progress, the oldest first."""
+        now = time.time()
+        return [partial(progress.row, call, now) for call in self.calls.live]
+
+    def hang_up(self, call_id: str | None) -> int:
+        """Hang up the calls with this Call-ID on either side, or all; how many there were."""
+        self.inlet.tick()  # what follows begins now, not at the last event
+        calls = list(self.calls.live) if call_id is None else progress.named(self.calls.live, call_id)
+        for call in calls:
+            call.hang_up(progress.HUNG_UP)
+        self.inlet.tick()
+        return len(calls)
 
     # The end
 

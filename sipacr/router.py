@@ -25,6 +25,7 @@ log = logging.getLogger("sipacr.router")
 
 _KEPT = 16_384  # verdicts: few serve many calls
 _NOBODY = Number("", "", None)
+_DRAINING = Verdict(status(503), header("Retry-After", "10"))  # seconds: by then another router answers here
 
 _Key = tuple[Decision, str, tuple[Answer, ...]]
 
@@ -35,6 +36,7 @@ class Router:
     def __init__(self, loaded: Configuration, clock: Callable[[], float], *, verbose: bool) -> None:
         """`clock` gives unix seconds; `verbose` logs a line per call."""
         self.loud = Loud(log)
+        self.draining = False  # the router is about to stop: no new calls but to emergency numbers
         self.state = State()  # what decisions see of this moment; the relay keeps it up to date
         self._clock = clock
         self._verbose = verbose
@@ -77,6 +79,8 @@ class Router:
             decision = self._engine.decide(facts, now)
             if decision.action == "relay" or (peer.mode == "relay" and decision.action != "reject"):
                 return self._relay(decision, facts, now)
+            if self.draining and not decision.emergency:
+                return _DRAINING
             answers = alike(self._engine, decision, facts, self.state, now)
             if answers is None:
                 verdict = self._answer(decision, facts, peer, now)

@@ -194,9 +194,12 @@ class Service:
         self._start_sockets()
         self._beat()
         commands = {
-            "reload": self._reload,
-            "reload-tested": lambda: self._reload(tested=True),
-            "status": self._status,
+            "reload": lambda _: self._reload(),
+            "reload-tested": lambda _: self._reload(tested=True),
+            "status": lambda _: self._status(),
+            "calls": self._show_calls,
+            "hangup": self._hang_up_calls,
+            "hangup-all": lambda _: self._hang_up_calls(None),
         }
         try:
             server = await control.serve(control.socket_path(self._loaded.settings.store), commands)
@@ -227,7 +230,8 @@ class Service:
         self._stopped.set()
 
     async def _drain(self) -> None:
-        """Let relayed calls end. Redirections are answered meanwhile as ever: nothing of them is left behind."""
+        """Let relayed calls end; new ones, redirected ones too, are sent elsewhere."""
+        self.router.draining = True
         draining = self._loop.create_task(self.relay.drain(self._loaded.settings.drain))
         impatient = self._loop.create_task(self._at_once.wait())
         await asyncio.wait((draining, impatient), return_when=asyncio.FIRST_COMPLETED)
@@ -358,6 +362,14 @@ class Service:
             "trouble": dict(self.router.loud.counts),
             "not_written": self.router.not_written,
         }
+
+    async def _show_calls(self, _: str) -> control.Answer:
+        return {"ok": True, "rows": self.relay.rows()}
+
+    async def _hang_up_calls(self, call_id: str | None) -> control.Answer:
+        count = self.relay.hang_up(call_id)
+        log.info("hung up by command: %d calls", count)
+        return {"ok": True, "calls": count}
 
     def _listeners(self) -> list[UdpSocket | StreamListener]:
         return [*self._udp, *self._streams]

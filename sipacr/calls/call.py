@@ -4,6 +4,7 @@
 accord. Every event comes in by a method; what is to be sent goes out through the transactions.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from sipacr.calls import session, tailor
@@ -71,6 +72,11 @@ class Call:
         self._expiry: Timer | None = None
         self._alive = Alive(self)
         self._goodbyes: list[tuple[Half, Headers]] = []  # BYEs that wait for an ACK
+
+    @property
+    def rung(self) -> Sequence[Callee]:
+        """Those who are being rung."""
+        return self._ringing
 
     def start(self) -> None:
         """The INVITE is here and may be relayed."""
@@ -323,11 +329,11 @@ class Call:
                 pending.call_over()
         self.caller.reject(code)  # nothing if he had his 2xx
         has_dialog = 200 <= self.caller.final < 300
+        if self._invite is not None and not self.far.has_acked(self._invite.cseq[0]):
+            self.calls.refuse_offer(self.far, self._invite, self._offer)
         for half in (self.near, self.far):
             if half is by or half.ended or (half is self.near and not has_dialog):
                 continue
-            if half is self.far and self._invite is not None and not half.has_acked(self._invite.cseq[0]):
-                self.calls.refuse_offer(half, self._invite, self._offer)
             if half.waits_for_ack:
                 self._goodbyes.append((half, reasons))
             else:

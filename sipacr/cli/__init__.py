@@ -13,6 +13,8 @@ _MODULES = {
     "run": "run",
     "reload": "run",
     "status": "run",
+    "calls": "calls",
+    "hangup": "calls",
     "probe": "run",
     "certs": "run",
     "check": "rules",
@@ -35,6 +37,8 @@ def _commands(module: str) -> list[click.Command]:
     match module:
         case "run":
             from sipacr.cli.run import COMMANDS
+        case "calls":
+            from sipacr.cli.calls import COMMANDS
         case "rules":
             from sipacr.cli.rules import COMMANDS
         case "vip":

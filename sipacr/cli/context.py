@@ -110,6 +110,15 @@ class Context:
         except StoreError as error:
             raise Failure(str(error), STORE) from error
 
+    def ask(self, command: str) -> dict[str, Any]:
+        """What the running router answers. Ends the command with status 1 if none runs."""
+        from sipacr.control import NotRunning, ask, socket_path
+
+        try:
+            return ask(socket_path(self.settings.store), command)
+        except (NotRunning, ValueError) as error:
+            raise Failure(str(error), NO) from error
+
     def moment(self, text: str, *, end_of_day: bool = False) -> float:
         """`read_moment` in numbers.timezone, at this moment."""
         return read_moment(text, ZoneInfo(self.settings.directory.timezone), time.time(), end_of_day=end_of_day)

@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from sipacr.cli.context import MISCONFIGURED, NO, Context, Failure
-from sipacr.control import NotRunning, ask, socket_path
 from sipacr.probe import NoSuchSource, Probe, Shown
 from sipacr.probe import run as run_probe
 from sipacr.settings import Settings
@@ -75,20 +74,13 @@ def _example_config() -> Path:
     return path
 
 
-def _ask(settings: Settings, command: str) -> dict[str, object]:
-    try:
-        return ask(socket_path(settings.store), command)
-    except (NotRunning, ValueError) as error:
-        raise Failure(str(error), NO) from error
-
-
 @click.command()
 @click.option("--test", "tested", is_flag=True, help="Refuse rules that break a golden call too.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 @click.pass_obj
 def reload(context: Context, tested: bool, as_json: bool) -> None:
     """Make the running router read all files anew; if they have errors it keeps what it has (status 2)."""
-    answer = _ask(context.settings, "reload-tested" if tested else "reload")
+    answer = context.ask("reload-tested" if tested else "reload")
     if as_json:
         click.echo(json.dumps(answer))
     else:
@@ -108,7 +100,7 @@ def _texts(value: object) -> list[str]:
 @click.pass_obj
 def status(context: Context, as_json: bool) -> None:
     """Show the running router: since when, which rules, counters, what is broken."""
-    answer = _ask(context.settings, "status")
+    answer = context.ask("status")
     if as_json:
         click.echo(json.dumps(answer))
         return
