@@ -306,6 +306,17 @@ def test_a_caller_who_is_gone_after_a_late_offer(ends: str) -> None:
     assert scene.is_over()
 
 
+def test_a_callee_who_hangs_up_before_his_late_offer_is_answered() -> None:
+    scene = Scene(FIRST_ANNA)
+    invite, leg = scene.ringing(body=b"")
+    scene.answer(leg, 200, headers=WITH_SDP, body=ANSWER)
+    ok = scene.one("200 INVITE").message
+    scene.callee_sends("BYE", leg)
+    assert scene.starts() == ["200 BYE > 10.0.0.5", "ACK > 10.0.0.5"]
+    scene.ack(invite, ok, body=SDP)
+    assert scene.starts() == ["BYE > 198.51.100.1"]
+
+
 def test_a_late_offer_that_crosses_the_cancel_is_refused() -> None:
     scene = Scene(FIRST_ANNA)
     invite, leg = scene.ringing(body=b"")

@@ -1,7 +1,7 @@
 """All calls under any order of messages, failures, commands and time: what must hold whatever comes."""
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -313,26 +313,34 @@ class Judge:
                 hung_up.add(seen_from_us(each))
         for each in self.log:
             code, (seq, method) = each.message.code, each.message.cseq
-            if not each.ours and each.taken and 200 <= code < 300 and method == "INVITE" and branch(each.message) not in refused:
+            if (
+                not each.ours
+                and each.taken
+                and 200 <= code < 300
+                and method == "INVITE"
+                and branch(each.message) not in refused
+            ):
                 assert (seen_from_us(each), seq) in acked, each
                 assert seen_from_us(each) in hung_up, each
 
     def no_bye_before_the_ack(self) -> None:
-        waits: dict[Ids, tuple[float, int]] = {}
-        done: set[tuple[Ids, int]] = set()
-        answered: set[Ids] = set()
+        """Nor to anybody who had no 2xx at all (RFC 3261 15)."""
+        answered: dict[Ids, dict[int, float]] = defaultdict(dict)  # when our 2xx was sent first, 0: it has its ACK
+        dialogs: set[Ids] = set()
         for each in self.log:
-            ids, seq = seen_from_us(each), each.message.cseq[0]
-            if 200 <= each.message.code < 300 and each.message.cseq[1] == "INVITE":
-                answered.add(ids)
-            if each.ours and each.message.method == "BYE":
-                assert ids in answered, each
-                assert ids not in waits or each.time - waits[ids][0] >= PATIENCE - 0.01, each
-            elif each.ours and 200 <= each.message.code < 300 and each.message.cseq[1] == "INVITE":
-                if (ids, seq) not in done:
-                    waits.setdefault(ids, (each.time, seq))
-            elif each.message.method == "BYE" or (each.message.method == "ACK" and seq == waits.get(ids, (0, 0))[1]):
-                done.add((ids, waits.pop(ids, (0, 0))[1]))
+            ids, message = seen_from_us(each), each.message
+            seq, method = message.cseq
+            if 200 <= message.code < 300 and method == "INVITE":
+                dialogs.add(ids)
+                if each.ours:
+                    answered[ids].setdefault(seq, each.time)
+            elif each.ours and message.method == "BYE":
+                assert ids in dialogs, each
+                assert all(each.time - since >= PATIENCE - 0.01 for since in answered[ids].values()), each
+            elif message.method == "BYE":
+                answered[ids] = dict.fromkeys(answered[ids], 0.0)
+            elif not each.ours and message.method == "ACK" and seq in answered[ids]:
+                answered[ids][seq] = 0.0
 
     def nothing_is_left(self) -> None:
         calls = self.scene.calls
