@@ -32,6 +32,8 @@ def begin(half: Half, server: ServerTransaction, message: Message) -> None:
     refused = _refusal(half, message)
     if refused is not None:
         half.calls.respond(server, refused[0], headers=refused[1])
+        if rack:
+            half.call.caller.release()
         return
     assert half.other is not None
     Passing(half, half.other, server, message, rack)

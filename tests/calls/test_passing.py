@@ -286,3 +286,15 @@ def test_a_challenge_to_what_was_cancelled() -> None:
     talk.b.one("487 INVITE")
     talk.b.ack_refusal(invite)
     assert talk.hang_up()
+
+
+def test_a_challenge_after_the_deadline() -> None:
+    talk = Talk(peers={"trunk-a": {"auth": CREDENTIALS}})
+    talk.b.send("INFO", DTMF, body=b"Signal=5\r\n")
+    asked = talk.a.one("INFO")
+    talk.run(10.1)
+    talk.b.one("504 INFO")
+    talk.a.hears()
+    talk.a.answer(asked, 401, CHALLENGE)
+    assert talk.a.hears() == []
+    assert talk.hang_up()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sipacr.routing.directory import Credentials
 from tests.calls.network import CALLER_TCP
 from tests.calls.scene import ANSWER
 from tests.calls.talk import HELD, HOLD, Talk
@@ -214,4 +215,15 @@ def test_what_the_bye_of_one_who_hides_tells_the_other_side() -> None:
     assert (bye.message.get("Identity"), bye.message.get("Subject")) == (None, "x")
     talk.b.answer(bye, 200)
     talk.a.one("200 BYE")
+    assert talk.is_over()
+
+
+def test_a_bye_is_sent_again_with_credentials_but_once() -> None:
+    talk = Talk(peers={"trunk-a": {"auth": Credentials("sipacr", "open sesame")}})
+    talk.b.send("BYE")
+    for number in range(2):
+        challenge = ("WWW-Authenticate", f'Digest realm="trunk", nonce="n{number}", qop="auth", stale=true')
+        talk.a.answer(talk.a.one("BYE"), 401, challenge)
+    assert talk.a.hears() == []
+    talk.b.one("200 BYE")
     assert talk.is_over()

@@ -17,6 +17,8 @@ def test_hold(who: str) -> None:
     asked = far.one("INVITE")
     assert asked.message.body == HOLD
     assert asked.message.get("Content-Type") == "application/sdp"
+    far.answer(asked, 100)
+    assert near.hears() == []  # that was for one hop (16.7)
     far.answer(asked, 200, body=HELD)
     assert far.hears() == ["ACK"]
     ok = near.one("200 INVITE").message

@@ -145,6 +145,22 @@ def test_a_report_that_nobody_wants_leaves_the_call_alive(who: str) -> None:
     assert talk.is_over()
 
 
+def test_the_end_of_another_subscription_is_not_that_of_the_transfer() -> None:
+    talk = Talk()
+    talk.b.answer(refer(talk.a, talk.b), 202)
+    talk.a.one("202 REFER")
+    talk.b.send("NOTIFY", ("Event", "keep-alive"), DONE)
+    talk.a.answer(talk.a.one("NOTIFY"), 200)
+    talk.b.one("200 NOTIFY")
+    talk.a.send("BYE")
+    talk.a.hears()
+    talk.b.answer(talk.b.one("BYE"), 200)
+    talk.a.answer(notify(talk.b, talk.a, DONE), 200)
+    talk.b.one("200 NOTIFY")
+    assert not talk.calls.halves
+    assert talk.is_over()
+
+
 @BOTH
 def test_a_refer_that_nobody_answers(who: str) -> None:
     talk = Talk()
