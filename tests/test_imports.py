@@ -43,6 +43,7 @@ RULES = {
         "sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources sipacr.sip.certificates sipacr.control"
     ),
     "sipacr.relay": may("sipacr.routing sipacr.calls sipacr.sip"),
+    "sipacr.recorder": may("sipacr.routing sipacr.memory sipacr.calls sipacr.store sipacr.settings"),
     "sipacr.router": may("sipacr.routing sipacr.calls sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
     "sipacr.control": may(),
     "sipacr.local": may(),

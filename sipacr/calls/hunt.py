@@ -133,6 +133,11 @@ class Hunt:
         self._ringing: tuple[Attempt, ...] = ()
         self._rings = 0
 
+    @property
+    def engine(self) -> Engine:
+        """The configuration by which this call goes, whatever was reloaded since."""
+        return self._engine
+
     # What to do
 
     def next(self, now: float) -> Ring | End:

@@ -46,6 +46,20 @@ class WriteReport:
         write(connection, self.report)
 
 
+@dataclass(frozen=True, slots=True)
+class StillAlive:
+    """Relayed calls that go on, for the writer's thread: the last moment they are known to have lived."""
+
+    uids: tuple[str, ...]
+    at: float  # unix seconds
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        connection.executemany(
+            "UPDATE records SET alive = ? WHERE uid = ? AND source = 'relay' AND ended IS NULL",
+            [(self.at, uid) for uid in self.uids],
+        )
+
+
 def write(connection: sqlite3.Connection, report: Report) -> bool:
     """Keep this report in the caller's transaction; False: what is kept of this call already says more.
 
