@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from sipacr.memory.report import Report, Talk
+from sipacr.memory.report import CallOutcome, Report, Talk
 
 # "talked" and "used" end rows; `conversation` is the refreshing side of "talked".
 EventName = Literal[
@@ -17,7 +17,7 @@ EventName = Literal[
 
 # What the customer did to a call of ours. Not here: a trunk's failure, an unknown number, a 3xx that nobody followed.
 _FAILED = frozenset({"busy", "no_answer", "declined", "unavailable", "refused", "abandoned"})
-_NO_ATTEMPT = frozenset({"rejected", "redirected"})
+NO_ATTEMPT: frozenset[CallOutcome] = frozenset({"rejected", "redirected"})
 
 
 class Event(NamedTuple):
@@ -47,7 +47,7 @@ def events(report: Report, min_talk: float) -> list[Event]:
 
     if incoming and report.outcome != "redirected":
         add(report.started, "in_call", "", _end(report, report.started))
-    if not incoming and report.agent and report.outcome not in _NO_ATTEMPT:
+    if not incoming and report.agent and report.outcome not in NO_ATTEMPT:
         add(report.started, "out_attempt", report.agent, clocks.get(report.agent, _end(report, report.started)))
     for agent, talker in talkers.items():
         add(talker.known, "talked", agent, clocks[agent])

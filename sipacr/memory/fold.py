@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from sipacr.memory.events import Event, events
+from sipacr.memory.events import NO_ATTEMPT, Event, events
 from sipacr.memory.learner import Learner, Rows
 from sipacr.memory.report import CallOutcome, Leg, Report, Talk
 from sipacr.routing.facts import Binding
@@ -73,7 +73,7 @@ def needs_others(new: Report, earlier: Report | None, others_last: float) -> boo
     `earlier`: what was known of the same call. `others_last`: the end of the other call that ended last (`Report.last`;
     unix seconds), `math.inf` if one goes on, `-math.inf` if there is none.
     """
-    return others_last > new.started or (earlier is not None and not _goes_on_as(earlier, new))
+    return others_last >= new.started or (earlier is not None and not _goes_on_as(earlier, new))
 
 
 def learn(
@@ -122,24 +122,28 @@ def _leg_as_of(leg: Leg, moment: float) -> Leg:
 
 def _goes_on_as(earlier: Report, new: Report) -> bool:
     """Whether the new report only adds to the earlier: what that taught need not be undone."""
-    return earlier.goes_on and all(
-        (
-            earlier.direction == new.direction,
-            earlier.customer == new.customer,
-            earlier.nobody == new.nobody,
-            earlier.number == new.number,
-            earlier.shown == new.shown,
-            earlier.peer == new.peer,
-            earlier.agent == new.agent,
-            earlier.started == new.started,
-            earlier.learn == new.learn,
-            earlier.headers == new.headers,
-            earlier.outcome in ("", new.outcome) or (earlier.outcome == "answered" and new.outcome == "lost"),
-            len(earlier.talks) <= len(new.talks),
-            all(
-                was.agent == now.agent and was.since == now.since and was.until in (None, now.until)
-                for was, now in zip(earlier.talks, new.talks, strict=False)
-            ),
+    return (
+        earlier.goes_on
+        and new.outcome not in NO_ATTEMPT
+        and all(
+            (
+                earlier.direction == new.direction,
+                earlier.customer == new.customer,
+                earlier.nobody == new.nobody,
+                earlier.number == new.number,
+                earlier.shown == new.shown,
+                earlier.peer == new.peer,
+                earlier.agent == new.agent,
+                earlier.started == new.started,
+                earlier.learn == new.learn,
+                earlier.headers == new.headers,
+                earlier.outcome in ("", new.outcome) or (earlier.outcome == "answered" and new.outcome == "lost"),
+                len(earlier.talks) <= len(new.talks),
+                all(
+                    was.agent == now.agent and was.since == now.since and was.until in (None, now.until)
+                    for was, now in zip(earlier.talks, new.talks, strict=False)
+                ),
+            )
         )
     )
 
