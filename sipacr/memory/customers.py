@@ -25,12 +25,12 @@ class Customers:
         directory = self._directory
         if anonymous:
             return "is anonymous"
+        if number.text in directory.emergency:
+            return "is an emergency number"
         if number.text in self._extensions or any(mask.matches(number) for mask in self._internal):
             return "is an internal extension"
         if number.key in directory.own or number.text in directory.own:
             return "is a number of our own"
-        if number.text in directory.emergency:
-            return "is an emergency number"
         if number.key in self._mobiles:
             return f"is the mobile of {self._mobiles[number.key]}"
         return "is marked as shared" if shared else ""
