@@ -45,6 +45,7 @@ def test_check_ends_with_2_on_errors_and_tells_all(folder: Path) -> None:
     break_rules(folder, "{vip: true}], else: end", "{agent: ana}], els: end")
     found = sipacr(folder, "check")
     assert found.exit_code == 2
+    assert "\n2 errors, 0 warnings" in found.output
     assert 'unknown agent "ana"; did you mean "anna"?' in found.output
     assert 'unknown key "els"' in found.output
     told = json.loads(sipacr(folder, "check", "--json").output)
@@ -64,7 +65,9 @@ def test_check_reads_settings_rules_and_golden_calls_at_once(folder: Path) -> No
 
 def test_check_reads_golden_calls_too(folder: Path) -> None:
     (folder / "rules" / "tests" / "calls.yaml").write_text("- {}\n")
-    assert sipacr(folder, "check").exit_code == 2
+    found = sipacr(folder, "check")
+    assert found.exit_code == 2
+    assert "\n1 error, 0 warnings" in found.output
 
 
 def test_strict_makes_warnings_errors(folder: Path) -> None:

@@ -78,12 +78,17 @@ def _place(position: Position) -> dict[str, object]:
 
 def _summary(problems: Sequence[Problem], engine: Engine | None) -> str:
     errors = sum(problem.severity == "error" for problem in problems)
-    counts = f"{errors} errors, {len(problems) - errors} warnings"
+    counts = f"{_counted(errors, 'error')}, {_counted(len(problems) - errors, 'warning')}"
     if engine is None:
         return counts
     rules = len(engine.incoming.rules) + len(engine.outgoing.rules)
     residual = len(engine.incoming.residual) + len(engine.outgoing.residual)
-    return f"{counts}; {rules} rules, {residual} of them residual (not filed under a number: looked at for every call)"
+    filed = f"{residual} of them residual (not filed under a number: looked at for every call)"
+    return f"{counts}; {_counted(rules, 'rule')}, {filed}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _engine(context: Context) -> Engine:

@@ -7,6 +7,7 @@ the caller is: what the plan can only guess (mobiles, shared ranges) is marked s
 import csv
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -248,9 +249,15 @@ _normalised = cache(normalise_code)  # a pack of 100,000 rows names some eighty 
 
 def _of_name(text: str) -> str:
     """The code whose name was written instead of it, for a message."""
-    named = {name.upper(): code for code, name in _subdivisions()[0].items()}
-    close = difflib.get_close_matches(text, named, n=1, cutoff=0.7)
+    named = {_without_accents(name): code for code, name in _subdivisions()[0].items()}
+    close = difflib.get_close_matches(_without_accents(text), named, n=1, cutoff=0.7)
     return f"; did you mean {named[close[0]]}?" if close else ""
+
+
+def _without_accents(text: str) -> str:
+    """Capitals as a keyboard without the country's letters writes them: Śląskie is SLASKIE, Łódzkie LODZKIE."""
+    plain = unicodedata.normalize("NFKD", text.upper().replace("Ł", "L"))
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
 def _of_country(wrong: str, country: str) -> str:

@@ -53,6 +53,9 @@ _AFTER_A_TEXT = ("mapping values are not allowed", "did not find expected ',' or
 _VALUE_BEFORE = re.compile(r""":\s+([^\s"'\[\]{},:#][^"'\[\]{},:]*?)\s*$""")
 
 
+_DIALLED = re.compile(r"\s*(#\d+#\d*)\s*,?\s*")  # a service code alone on its line
+
+
 class Finding(NamedTuple):
     """A problem whose file is known by whoever asked; line and column count from 1."""
 
@@ -134,6 +137,16 @@ def explain_empty(lines: list[str], line: int, column: int, key: tuple[str, int,
         return Finding(key_line, key_column - 1, f'"?{name}" begins with a sign of YAML; put it in quotes')
     hint = "; a colon is followed by a space" if ":" in name and not name.endswith(":") else ""
     return Finding(key_line, key_column, f'"{name}" has no value{hint}')
+
+
+def hidden_entries(lines: list[str], first: int, last: int) -> list[Finding]:
+    """Service codes such as `#31#` on lines of their own within a list in [ ], from line to line: they are comments."""
+    found = []
+    for number in range(first + 1, last):
+        code = _DIALLED.fullmatch(lines[number - 1])
+        if code is not None:
+            found.append(Finding(number, code.start(1) + 1, f'"{code[1]}" begins a comment to YAML; put it in quotes'))
+    return found
 
 
 def explain_key(lines: list[str], line: int, column: int) -> Finding:

@@ -12,7 +12,7 @@ import yaml
 
 from sipacr.routing.ruleset import Position
 from sipacr.rulefile.problems import Problem
-from sipacr.rulefile.traps import Finding, explain_empty, explain_key, explain_syntax
+from sipacr.rulefile.traps import Finding, explain_empty, explain_key, explain_syntax, hidden_entries
 
 MAX_DEPTH = 60  # mappings and lists within each other; ten nested rules need thirty
 MAX_ALIASED = 100_000  # nodes that aliases may add to a file
@@ -205,6 +205,9 @@ class _Builder:
             return self.open(event, line, column)
         if kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             done = self.stack.pop()
+            if kind is yaml.SequenceEndEvent and event.start_mark.index < event.end_mark.index:  # it ends with a ]
+                for finding in hidden_entries(self.lines, done.node.line, line):
+                    self.report(finding)
             if self.stack and self.stack[-1].awaits_key:  # all that is wrong in it is that it is a key
                 del self.tree.problems[done.problems :]
             return self.add(done.node, done.size, done.anchor)

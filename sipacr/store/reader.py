@@ -123,7 +123,7 @@ class Reader:
     def bindings(self, profile: str, scope: str, customer: str) -> Sequence[Binding]:
         """All rows of this customer in one profile and scope, live or not."""
         rows = self._rows(self._newest(), _BINDINGS, (customer, profile, scope))
-        return [Binding(profile, scope, customer, *row[:8], row[8] == 1, row[9], row[10] == 1) for row in rows]
+        return [Binding._make((profile, scope, customer, *row[:8], row[8] == 1, row[9], row[10] == 1)) for row in rows]
 
     def list_entry(self, name: str, number: Number, now: float) -> ListEntry | None:
         """The live entry of list `name` that holds this number: exact before longest prefix, E.164 before raw."""
