@@ -296,7 +296,7 @@ class Call:
         leg = next((callee for callee in self._ringing if callee.rings_in(half.other)), None)
         if leg is None:
             return
-        if any(other is not leg and other.heard for other in self._ringing):
+        if self.caller.many and any(other is not leg and other.has_early_dialogs for other in self._ringing):
             leg.refuse()
         else:
             self.abandoned(", ".join(message.values("Reason")) or None)

@@ -58,6 +58,11 @@ class Callee:
         """As the far end knows it."""
         return self._call_id
 
+    @property
+    def has_early_dialogs(self) -> bool:
+        """Whether the caller was told of a dialog with it."""
+        return bool(self._halves)
+
     def rings_in(self, half: Half) -> bool:
         """Whether this is one of its early dialogs."""
         return half in self._halves.values()

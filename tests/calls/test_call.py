@@ -205,6 +205,17 @@ def test_bye_in_one_of_several_early_dialogs_ends_that_one() -> None:
     assert methods(scene.said()) == ["200 BYE", "CANCEL", "487 INVITE"]
 
 
+@pytest.mark.parametrize(("early", "second"), [("one", 180), ("many", 100)])
+def test_bye_in_the_only_early_dialog_ends_the_call(early: str, second: int) -> None:
+    scene = Scene(ALL, peers={"trunk-a": {"early": early}})
+    invite = scene.invite()
+    legs = scene.legs()
+    scene.answer(legs[0], 180)
+    scene.answer(legs[1], second)
+    scene.caller_sends("BYE", invite, scene.said()[-1].message)
+    assert methods(scene.said()) == ["200 BYE", "CANCEL", "CANCEL", "487 INVITE"]
+
+
 def test_bye_in_the_early_dialog_of_a_leg_that_is_gone() -> None:
     scene = Scene(FIRST_ANNA)
     invite, leg = scene.ringing()

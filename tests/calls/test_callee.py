@@ -105,6 +105,16 @@ def test_connect_of_the_rule_goes_before_the_peers() -> None:
     assert scene.starts()[-1] == "500 INVITE > 198.51.100.1"
 
 
+def test_a_peer_with_a_silent_address_is_suspect_though_another_one_answers() -> None:
+    scene = scene_with(TWO)
+    told: list[str] = []
+    scene.calls.on_suspicion = told.append
+    scene.ringing()
+    scene.run(4.0)
+    scene.answer(scene.legs()[-1], 180)
+    assert told == ["pbx"]
+
+
 def test_503_goes_to_the_next_address_and_is_never_passed_on() -> None:
     scene = scene_with(TWO)
     _, leg = scene.ringing()

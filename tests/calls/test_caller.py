@@ -128,6 +128,14 @@ def test_no_199_before_a_refusal_and_for_who_does_not_know_it(header: tuple[str,
     assert not any(start.startswith("199") for start in scene.starts())
 
 
+def test_no_199_for_who_demands_reliable_ones() -> None:
+    scene = Scene(ANNA)
+    _, leg = scene.ringing(SUPPORTS_199, ("Require", "100rel"))
+    scene.answer(leg, 180)
+    scene.answer(leg, 486)
+    assert not any(start.startswith("199") for start in scene.starts())
+
+
 def test_no_199_for_the_others_when_one_answers_or_the_caller_gives_up() -> None:
     for ends in ("answer", "cancel"):
         scene = Scene(ALL)
