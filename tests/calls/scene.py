@@ -172,4 +172,5 @@ class Scene:
     def is_over(self) -> bool:
         """Whether nothing is left, once all timers have passed."""
         self.run(400.0)
-        return self.calls.idle and not self.state.busy and not self.calls._load
+        left = self.state.busy or self.calls._load or self.timers.next_due() is not None
+        return self.calls.idle and not left

@@ -3,6 +3,7 @@
 import pytest
 
 from sipacr.calls.message import Message, tag
+from sipacr.routing.ruleset import Group
 from tests.calls.network import CALLER_TCP, Sent
 from tests.calls.scene import ANSWER, SDP, WITH_SDP, Scene, calling
 from tests.company import route, step, to
@@ -179,7 +180,7 @@ def test_with_one_tag_the_media_of_one_far_end_only() -> None:
 
 
 def test_with_one_tag_no_early_media_of_several_who_ring_at_once() -> None:
-    scene = Scene(ALL, peers=ONE)
+    scene = Scene(ALL, peers=ONE, groups={"sales": Group("sales", (("anna", "ivan"),))})
     scene.invite()
     scene.answer(scene.legs()[0], 183, headers=WITH_SDP, body=ANSWER)
     assert scene.one("180 INVITE").message.body == b""

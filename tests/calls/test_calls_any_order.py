@@ -356,7 +356,7 @@ class Judge:
         assert len(self.scene.over) == calls.counts["calls"]
 
 
-@settings(max_examples=int(os.environ.get("EXAMPLES", "100")), deadline=None)
+@settings(max_examples=int(os.environ.get("EXAMPLES", "150")), deadline=None)
 @given(st.integers(0, len(RULES) - 1), st.sampled_from(["many", "one"]), st.lists(EVENT, max_size=60))
 def test_any_order_of_events(rule: int, early: str, events: list[tuple[str, int]]) -> None:
     scene = Anything(rule, early)
