@@ -57,8 +57,8 @@ def look_ups(reader: Reader, rounds: int) -> None:
     prefixed = [number(f"+4870{chance.randrange(10**7):07}") for _ in range(CALLERS)]
     unlisted = [number(stranger) for stranger in strangers]
 
-    def bindings(customer: str) -> object:
-        return reader.bindings("returning", "", customer)
+    def bound_to(customer: str) -> object:
+        return reader.bound("returning", "", customer)
 
     def on_black(caller: Number) -> object:
         return reader.list_entry("black", caller, 0.0)
@@ -69,9 +69,9 @@ def look_ups(reader: Reader, rounds: int) -> None:
     cost("VIP", reader.vip, vips, rounds)
     cost("VIP, same", reader.vip, vips[:1] * CALLERS, rounds)
     cost("no VIP", reader.vip, strangers, rounds)
-    cost("binding", bindings, bound, rounds)
-    cost("binding, same", bindings, bound[:1] * CALLERS, rounds)
-    cost("no binding", bindings, strangers, rounds)
+    cost("binding", bound_to, bound, rounds)
+    cost("binding, same", bound_to, bound[:1] * CALLERS, rounds)
+    cost("no binding", bound_to, strangers, rounds)
     cost("list, by number", on_black, black, rounds)
     cost("list, by prefix", on_black, prefixed, rounds)
     cost("not on the list", on_black, unlisted, rounds)
@@ -98,7 +98,7 @@ def long_run(reader: Reader, writer: Writer, calls: int) -> None:
     for call in range(calls):
         customer = data.customer(chance.randrange(data.BINDINGS))
         reader.vip(customer)
-        reader.bindings("returning", "", customer)
+        reader.bound("returning", "", customer)
         reader.list_entry("black", number(customer), 0.0)
         if call % 20 == 0:
             writer.submit(AddToList("white", customer, 0.0))
