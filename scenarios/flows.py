@@ -105,10 +105,10 @@ class Flow:
         return sorted({step.party for step in self.steps})
 
 
-def read(path: Path) -> Flow:
-    """Read a flow. Raises ValueError that names the line that cannot be read."""
+def read(path: Path, net: str = NET) -> Flow:
+    """Read a flow; its addresses are in `net`. Raises ValueError that names the line that cannot be read."""
     title, settings, steps = "", [], []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text().replace(NET, net).splitlines(), 1):
         text = line.strip()
         if text.startswith("#"):
             title = f"{title} {text[1:].strip()}".strip()

@@ -1,0 +1,131 @@
+"""The flows of scenarios/relay against real routers: each as its parties tell it, and all messages read strictly.
+
+Several routers run side by side, each in a network of its own, so that flows can be played at the same time.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+
+import pytest
+import wire
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = ROOT / "scenarios"
+FLOWS = sorted((SCENARIOS / "relay").glob("*.flow"))
+LANES = 3
+sys.path.insert(0, str(SCENARIOS))
+import flows  # noqa: E402
+
+# Flows that are played together with another one, at the same router.
+TOGETHER = {"limited": "limited_second"}
+
+pytestmark = [
+    pytest.mark.loopback,
+    pytest.mark.skipif(not shutil.which("sipp"), reason="SIPp is not installed: sudo apt-get install -y sip-tester"),
+]
+
+
+class Lane:
+    """A router in a network of its own."""
+
+    def __init__(self, folder: Path, net: str) -> None:
+        self.net = net
+        self.folder = folder
+        shutil.copytree(SCENARIOS / "relay", folder)
+        for path in (folder / "sipacr.yaml", *folder.glob("rules/*.yaml")):
+            path.write_text(path.read_text().replace(flows.NET, net))
+        self.log = folder / "router.log"
+        with self.log.open("wb") as output:
+            command = [sys.executable, "-m", "sipacr", "-c", str(folder / "sipacr.yaml"), "run"]
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+
+    def wait(self) -> "Lane":
+        until = time.monotonic() + 30
+        while "answers on" not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.02)
+        return self
+
+    def stop(self) -> None:
+        for _ in range(2):  # at once
+            with contextlib.suppress(ProcessLookupError):
+                self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def play(self, path: Path, folder: Path) -> None:
+        """One flow; the strict reading is part of it."""
+        flow = flows.read(path, self.net)
+        folder.mkdir()
+        flows.play(flow, folder, self.net)
+        traces = {party: wire.read(flows.log(folder, party)) for party in flow.parties}
+        assert all(traces.values()), f"there is no trace in {folder}"
+        found = list(wire.faults(traces, self.net, self.net + flows.ROUTER))
+        assert not found, f"{path.stem} ({folder}):\n" + "\n".join(found)
+
+
+def _nets(count: int) -> list[str]:
+    """Parts of the loopback network where nobody listens on our port."""
+    free = []
+    for number in range(os.getpid() % 200, os.getpid() % 200 + 5000):
+        net = f"127.{20 + number // 250 % 200}.{number % 250}."
+        with socket.socket(type=socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+            sock.bind((net + flows.ROUTER, flows.PORT))
+            free.append(net)
+        if len(free) == count:
+            return free
+    raise AssertionError("no free network")
+
+
+@pytest.fixture(scope="module")
+def played(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """All flows that are asked for, begun; what becomes of each is in its future."""
+    folder = tmp_path_factory.mktemp("relay")
+    wanted = [
+        item.callspec.params["path"]
+        for item in request.session.items
+        if item.fspath == request.path and hasattr(item, "callspec")
+    ]
+    lanes: Queue[Lane] = Queue()
+    started = [Lane(folder / f"lane{number}", net) for number, net in enumerate(_nets(min(LANES, len(wanted) or 1)))]
+
+    def play(path: Path) -> None:
+        lane = lanes.get()
+        try:
+            lane.play(path, folder / path.stem)
+        finally:
+            lanes.put(lane)
+
+    with ThreadPoolExecutor(len(started)) as pool:
+        try:
+            for lane in started:
+                lanes.put(lane.wait())
+            yield {path.stem: pool.submit(play, path) for path in wanted}
+            for lane in started:
+                text = lane.log.read_text()
+                assert lane.process.poll() is None, f"the router ended by itself:\n{text}"
+                assert "our fault" not in text and "Traceback" not in text, text
+        finally:
+            for lane in started:
+                lane.stop()
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FLOWS if path.stem not in ("limited", "limited_second")], ids=lambda path: path.stem
+)
+def test_flow(played: dict[str, Future[None]], path: Path) -> None:
+    played[path.stem].result(60)
