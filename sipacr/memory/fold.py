@@ -27,9 +27,15 @@ class Changes(NamedTuple):
 
 def fold(learner: Learner, reports: Iterable[Report]) -> Rows:
     """The rows of one customer by all his reports, in the order in which they arrived."""
+    least = learner.profile.min_talk
+    found: list[tuple[Event, Report, str | None, bool]] = []
+    for report in newest(reports):
+        scope, taught = learner.scope(report), learner.is_taught_by(report)
+        found += [(event, report, scope, taught) for event in events(report, least)]
+    found.sort(key=_order)
     rows: Rows = {}
-    for report, event in _in_order(learner, newest(reports)):
-        learner.apply_event(rows, event, report.customer, learner.scope(report), learner.is_taught_by(report))
+    for event, report, scope, taught in found:
+        learner.apply_event(rows, event, report.customer, scope, taught)
     return rows
 
 
@@ -90,7 +96,7 @@ def learn(
     """
     before: Rows = {(row.scope, row.agent): row for row in rows}
     if others is None:
-        after = dict(before) if earlier is None else _settled(before)
+        after = dict(before) if earlier is None else _before(new, before)
         learner.apply(after, new)
         return _difference(before, after)
     told = fold(learner, others if earlier is None else (*others, earlier))
@@ -103,11 +109,10 @@ def forget(learner: Learner, rows: Sequence[Binding], gone: Report, others: Sequ
     return _difference(before, _redone(learner, before, fold(learner, (*others, gone)), others, None))
 
 
-def _in_order(learner: Learner, reports: Iterable[Report]) -> list[tuple[Report, Event]]:
-    """All events of these calls in order of time; what happens at one moment in an order that never changes."""
-    found = [(report, event) for report in reports for event in events(report, learner.profile.min_talk)]
-    found.sort(key=lambda pair: (pair[1].at, pair[0].started, pair[0].uid, pair[0].source))
-    return found
+def _order(found: tuple[Event, Report, str | None, bool]) -> tuple[float, float, str, str]:
+    """Events in order of time; those at one moment in an order that never changes."""
+    event, report, _, _ = found
+    return event.at, report.started, report.uid, report.source
 
 
 def _talk_as_of(talk: Talk, moment: float) -> Talk:
@@ -148,11 +153,15 @@ def _goes_on_as(earlier: Report, new: Report) -> bool:
     )
 
 
-def _settled(rows: Rows) -> Rows:
-    """The rows without the marks of the only call that goes on, whose newer report sets them again if it still does."""
+def _before(new: Report, rows: Rows) -> Rows:
+    """The rows as if the only call that goes on had not begun, as far as its newer report, `new`, sets them again.
+
+    What it made goes, being younger than its INVITE; what it refreshed bears times that will only grow.
+    """
     return {
         key: row._replace(in_progress=False, calling=False) if row.in_progress or row.calling else row
         for key, row in rows.items()
+        if row.made < new.started or row.since is None  # without `since` it was set by hand
     }
 
 

@@ -98,14 +98,7 @@ class Learner:
                 times: dict[str, Any] = {name: event.clock, "in_progress": event.goes_on}
                 rows[key] = Binding(profile.name, scope, customer, event.agent, event.at, since=event.clock, **times)
             return
-        # The very event that made the row is known better now; any other that only makes rows changes nothing.
-        is_maker = creates and row.made == event.at and row.since is not None
-        if not is_maker and not refreshes:
-            return
-        changed: dict[str, Any] = {
-            name: max(event.clock, getattr(row, name) or 0.0),
-            "in_progress": row.in_progress or event.goes_on,
-        }
-        if is_maker:
-            changed["since"] = max(event.clock, row.since or 0.0)
-        rows[key] = row._replace(**changed)
+        if refreshes:
+            clock = max(event.clock, getattr(row, name) or 0.0)
+            changed: dict[str, Any] = {name: clock, "in_progress": row.in_progress or event.goes_on}
+            rows[key] = row._replace(**changed)

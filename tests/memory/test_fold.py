@@ -182,3 +182,14 @@ def test_a_call_that_shows_no_number_of_ours_is_worth_a_warning(call: Report, la
     learner = Learner(company.profile("p", create=frozenset({"out_failed"}), scope="number", learn_from=limits), {"sales": sales})  # fmt: skip
     assert learner.lacks_scope(call) is lacks
     assert not Learner(company.profile("p", create=frozenset({"out_failed"})), {}).lacks_scope(call)
+
+
+def test_a_lengthened_ttl_brings_rows_back_but_for_those_who_have_talked_since() -> None:
+    short = Learner(
+        company.profile("p", create=frozenset({"out_failed"}), end=frozenset({"conversation"}), ttl=HOUR), {}
+    )
+    calls = [failed("1", 0.0, "anna"), failed("2", 0.0, "ivan"), talked("3", 5 * HOUR, "ivan")]
+    (anna,) = fold(short, calls).values()
+    assert anna.agent == "anna"
+    assert not is_live(anna, short.profile, 6 * HOUR)
+    assert is_live(anna, company.profile("p", ttl=24 * HOUR), 6 * HOUR)
