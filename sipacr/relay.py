@@ -57,6 +57,7 @@ class Relay:
         self.watch = Watch(self.exchange, timers, self.calls.transactions, token, self._turned)
         self.calls.on_suspicion = self.watch.unreachable
         self.registrants: dict[str, Registrant] = {}
+        self.calls.service_route = self._service_route
         self._due = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._ended: asyncio.Event | None = None
@@ -83,6 +84,10 @@ class Relay:
             peer, peer.register, self.exchange, self._timers, self.calls.transactions, self._token, self._registered
         )
         registrant.start()
+
+    def _service_route(self, peer: str) -> Sequence[str]:
+        registrant = self.registrants.get(peer)
+        return registrant.service_route if registrant is not None else ()
 
     def _registered(self, registrant: Registrant) -> None:
         say = log.info if registrant.until is not None else log.warning

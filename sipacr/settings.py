@@ -325,7 +325,32 @@ def _check_peers(shape: SettingsShape, directory: Directory, context: Context) -
         if directory.peers[via].role != "trunk":
             said = f'"{via}" is a pbx; calls to the world go out by a peer with role trunk'
             context.warn(_item(shape, "outgoing_via", index), said)
+    _check_ways({str(name): peer for name, peer in shape.peers.items()}, shape.listen, context)
     _check_sources({str(name): peer for name, peer in shape.peers.items()}, directory.peers.values(), context)
+
+
+def _check_ways(shapes: Names[str, PeerShape], listen: ListenShape, context: Context) -> None:
+    """Peers that would be called over UDP from an address that we do not have. TCP and TLS need none."""
+    relays = any(peer.mode == "relay" for peer in shapes.values())
+    ours = {":" in host for host, _ in listen.udp}
+    for name, peer in shapes.items():
+        if not (relays or peer.health or peer.register_) or peer.transport in ("tcp", "tls"):
+            continue
+        for index, address in enumerate([peer.outbound_proxy] if peer.outbound_proxy else peer.address):
+            host, port = (address, None) if is_address(address) else split_port(address)
+            if is_address(host):
+                missing = "" if (":" in host) in ours else "IPv6 " if ":" in host else "IPv4 "
+            else:  # DNS tells the family, and without a port perhaps another transport
+                missing = "" if ours or (port is None and peer.transport is None) else " "
+            if missing:
+                kind = f"{missing}address".lstrip()
+                said = f'"{name}" cannot be called over udp: "listen" has no {kind} under udp'
+                context.warn(_of_peer(peer, index), f"{said}; add one, or give the peer another transport")
+
+
+def _of_peer(peer: PeerShape, index: int) -> Node:
+    """Where its outbound proxy or its address stands."""
+    return peer.node["outbound_proxy"] if peer.outbound_proxy else _item(peer, "address", index)
 
 
 def _check_sources(shapes: Names[str, PeerShape], peers: Iterable[Peer], context: Context) -> None:

@@ -5,8 +5,9 @@ import datetime
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -277,6 +278,86 @@ def test_a_silent_far_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await world.until_told() == flow
 
     run(story)
+
+
+@dataclass
+class Accepted:
+    """A connection that a peer has opened to us."""
+
+    kind: Literal["tcp", "tls"] = "tcp"
+    number: int = 2000
+    far: tuple[str, int] = ("127.0.0.2", 40_000)
+    is_closing: bool = False
+    names: tuple[str, ...] = ()
+    sent: bytes = b""
+
+    def certificate(self) -> dict[str, Any]:
+        return {"subjectAltName": tuple(("DNS", name) for name in self.names)}
+
+    def send(self, data: bytes) -> None:
+        self.sent += data
+
+
+def test_a_connection_of_a_peer_is_used_for_calls_to_the_address_that_it_names() -> None:
+    async def story(world: World) -> None:
+        exchange, target = world.exchange, Target("tcp", "127.0.0.2", 5060)
+        connection: Any = Accepted()
+        exchange.opened(connection)
+        exchange.called_from(2000, 5062)
+        exchange.called_from(2000, 5060)  # the last word counts
+        assert exchange.flow(target) == Flow("tcp", "127.0.0.2", 40_000, 2000)
+        exchange.send(Flow("tcp", "127.0.0.2", 40_000, 2000), b"hello")
+        assert connection.sent == b"hello"
+        for other in (
+            target._replace(port=5062), target._replace(host="127.0.0.3"), target._replace(transport="tls"),
+        ):  # fmt: skip
+            flow = exchange.flow(other)
+            assert flow is None or flow.number != 2000
+        connection.is_closing = True
+        assert getattr(exchange.flow(target), "number", 0) != 2000
+        exchange.closed(connection)
+        assert Flow("tcp", "127.0.0.2", 40_000, 2000) in world.failed
+        exchange.called_from(2000, 5060)  # it is gone
+
+    run(story, UDP)
+
+
+def test_a_newer_connection_of_a_peer_replaces_the_older() -> None:
+    async def story(world: World) -> None:
+        old: Any = Accepted()
+        new: Any = Accepted(number=2001, far=("127.0.0.2", 40_001))
+        for each in (old, new):
+            world.exchange.opened(each)
+            world.exchange.called_from(each.number, 5060)
+        target = Target("tcp", "127.0.0.2", 5060)
+        assert world.exchange.flow(target) == Flow("tcp", "127.0.0.2", 40_001, 2001)
+        world.exchange.closed(old)
+        assert world.exchange.flow(target) == Flow("tcp", "127.0.0.2", 40_001, 2001)
+
+    run(story, UDP)
+
+
+@pytest.mark.parametrize(("names", "reused"), [(("pbx.test",), True), (("other.test",), False), ((), False)])
+def test_over_tls_it_must_have_shown_whose_it_is(names: tuple[str, ...], reused: bool) -> None:
+    async def story(world: World) -> None:
+        connection: Any = Accepted("tls", names=names)
+        world.exchange.opened(connection)
+        world.exchange.called_from(2000, 5061)
+        flow = world.exchange.flow(Target("tls", "127.0.0.2", 5061, "pbx.test"))
+        assert (flow is not None) == reused
+
+    run(story, UDP)
+
+
+def test_which_flows_lead_to_one_peer() -> None:
+    async def story(world: World) -> None:
+        same = world.exchange.same_peer
+        trunk, pbx = Flow("udp", "127.0.0.1", 5060, 0), Flow("udp", "127.0.0.2", 5060, 0)
+        assert same(trunk, Flow("tcp", "10.7.7.7", 99, 1001))
+        assert not same(trunk, pbx)
+        assert not same(Flow("udp", "192.0.2.1", 5060, 0), Flow("udp", "192.0.2.1", 5060, 0))  # nobody's
+
+    run(story, UDP)
 
 
 def test_too_much_for_a_connection_that_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:

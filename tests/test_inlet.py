@@ -70,6 +70,7 @@ class World:
         self.timers = Timers()
         self.now = 1.0
         self.transport = "udp"
+        self.heard_of: list[tuple[int, int]] = []  # sockets and connections, with the port in Via
         self.front = routed.front
         self.inlet = Inlet(self.core, self.timers, parser, self, lambda: self.now, lambda: None)  # type: ignore[arg-type]
         self.front.relay = self.inlet
@@ -81,7 +82,10 @@ class World:
         return self.transport
 
     def heard(self, number: int) -> None:
-        pass
+        self.heard_of.append((number, 0))
+
+    def called_from(self, number: int, port: int) -> None:
+        self.heard_of.append((number, port))
 
     def live(self) -> None:
         self.inlet.idle = self.core.idle = False
@@ -131,6 +135,7 @@ def test_where_answers_go(world: World, symmetric: bool, transport: str, port: i
     world.transport = transport
     assert world.send(invite(("127.0.0.1:5070", "127.0.0.1:5077")), port=6000) == 0
     assert world.core.came[0][2].port == port
+    assert world.heard_of == [(3, 0 if transport == "udp" else 5077)]
 
 
 def test_what_is_malformed_is_answered_before_the_core(world: World) -> None:

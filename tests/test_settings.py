@@ -68,6 +68,18 @@ TOP = [
     ("store: {path: }", ['2:9: error: "path" has no value']),
 ]
 
+# Lines 1 and 4: which peers could not be called.
+WAYS = [
+    ('listen: {tcp: "127.0.0.1:5060"}', "pbx: {role: pbx, address: 10.0.0.5, mode: redirect}", []),
+    ('listen: {tcp: "127.0.0.1:5060"}', "pbx: {role: pbx, address: 10.0.0.5, mode: relay}", [("4:29", "pbx", "IPv4 address"), ("5:35", "trunk-a", "IPv4 address")]),
+    ('listen: {tcp: "127.0.0.1:5060"}', "pbx: {role: pbx, address: 10.0.0.5, mode: redirect, health: {every: 10s}}", [("4:29", "pbx", "IPv4 address")]),
+    ('listen: {udp: "127.0.0.1:5060"}', 'pbx: {role: pbx, address: [10.0.0.5, "[2001:db8::5]:5060"], mode: relay}', [("4:40", "pbx", "IPv6 address")]),
+    ('listen: {udp: ["[::]:5060", "0.0.0.0:5060"]}', 'pbx: {role: pbx, address: [10.0.0.5, "[2001:db8::5]:5060"], mode: relay}', []),
+    ('listen: {udp: "[::]:5060"}', "pbx: {role: pbx, address: 10.0.0.5, mode: relay, transport: tcp}", [("5:35", "trunk-a", "IPv4 address")]),
+    ('listen: {udp: "127.0.0.1:5060"}', 'pbx: {role: pbx, address: 10.0.0.5, mode: relay, outbound_proxy: "[2001:db8::9]:5060"}', [("4:68", "pbx", "IPv6 address")]),
+    ('listen: {udp: "[::]:5060"}', 'pbx: {role: pbx, address: pbx.example, mode: relay, transport: udp}', [("5:35", "trunk-a", "IPv4 address")]),
+]
+
 # Line 2.
 NUMBERS = [
     ("", ['1:1: error: "numbers" is missing']),
@@ -208,6 +220,27 @@ def test_peers(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert said(tmp_path, instead(4, f"  {text}")) == expected
 
 
+@pytest.mark.parametrize(("listen", "pbx", "expected"), WAYS)
+def test_ways_to_peers(tmp_path: Path, listen: str, pbx: str, expected: list[tuple[str, str, str]]) -> None:
+    text = SETTINGS.replace(LINES[0], listen).replace(LINES[3], f"  {pbx}")
+    warnings = [
+        f'sipacr.yaml:{where}: warning: "{name}" cannot be called over udp: "listen" has no {kind} under udp; add one, or '
+        "give the peer another transport"
+        for where, name, kind in expected
+    ]
+    assert load(tmp_path, "fallback: queue-main", None, text)[2] == warnings
+
+
+def test_no_address_of_ours_for_a_name_that_is_called_over_udp(tmp_path: Path) -> None:
+    for peer, warned in (("pbx.example", False), ("pbx.example:5060", True)):
+        text = SETTINGS.replace(LINES[0], "listen: {tcp: 127.0.0.1}").replace(LINES[4], "")
+        text = text.replace(LINES[3], f'  pbx: {{role: pbx, address: "{peer}", mode: relay}}').replace(LINES[6], "")
+        said = load(tmp_path, "fallback: queue-main", None, text)[2]
+        assert [each.partition(" under")[0] for each in said] == (
+            ['sipacr.yaml:4:29: warning: "pbx" cannot be called over udp: "listen" has no address'] if warned else []
+        )
+
+
 @pytest.mark.parametrize(("text", "expected"), DESTINATIONS)
 def test_destinations(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert said(tmp_path, instead(6, text)) == expected
@@ -278,7 +311,9 @@ def test_what_it_says(tmp_path: Path) -> None:
     settings = read(tmp_path, EXAMPLE)
     assert settings.path == tmp_path / "sipacr.yaml"
     assert settings.listen == Listen((("0.0.0.0", 5060), ("::", 5060)), (), (("0.0.0.0", 5061),), "203.0.113.10")
-    assert settings.tls == TlsFiles(tmp_path / "certs/a.crt", Path("/etc/a.key"), tmp_path / "certs/ca.pem", tmp_path / "certs/trunks.pem")
+    assert settings.tls == TlsFiles(
+        tmp_path / "certs/a.crt", Path("/etc/a.key"), tmp_path / "certs/ca.pem", tmp_path / "certs/trunks.pem"
+    )
     assert settings.keep == Keep(400 * 86_400.0, 90 * 86_400.0)
     assert (settings.drain, settings.passwords) == (120.0, (tmp_path / "password",))
     assert (settings.store, settings.rules, settings.regions) == (tmp_path / "data/x.db", Path("/srv/rules"), ())

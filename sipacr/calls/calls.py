@@ -6,7 +6,7 @@ The driver hands in messages, failures and the time (`timers.run`), and sends wh
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sipacr.calls import passing, tailor
@@ -15,7 +15,7 @@ from sipacr.calls.caller import Caller
 from sipacr.calls.digest import Authentication
 from sipacr.calls.half import Half
 from sipacr.calls.hunt import Attempt, Hunt
-from sipacr.calls.message import Headers, Message, tag
+from sipacr.calls.message import Headers, Message, tag, uri_of
 from sipacr.calls.network import Flow, Network
 from sipacr.calls.passing import Passing
 from sipacr.calls.refer import Refers
@@ -92,6 +92,7 @@ class Calls:
         self.on_answer: Callable[[Call], None] = _nothing
         self.on_end: Callable[[Call], None] = _nothing
         self.on_suspicion: Callable[[str], None] = _nothing_of
+        self.service_route: Callable[[str], Sequence[str]] = _none
         self.draining = False
         self._engine: Engine | None = None
         self._extensions: dict[tuple[str, str], str] = {}  # extension and PBX -> agent
@@ -296,8 +297,10 @@ class Calls:
         return hashlib.blake2s(dialled.encode(), key=self.marker.encode()[:32], digest_size=8).hexdigest()
 
     def routes(self, peer: Peer) -> list[str]:
-        """URIs of the Route headers of a request that begins a dialog with this peer."""
-        return [f"sip:{peer.outbound_proxy};lr"] if peer.outbound_proxy else []
+        """URIs of the Route headers of a request that begins a dialog with this peer: its outbound proxy, and what it
+        told us when we registered (RFC 3608 6.1)."""
+        proxy = [f"sip:{peer.outbound_proxy};lr"] if peer.outbound_proxy else []
+        return proxy + [uri_of(route) for route in self.service_route(peer.name)]
 
     def contact(self, peer: Peer, flow: Flow) -> str:
         """What stands in our Contact towards this peer, behind "sip:"."""
@@ -374,6 +377,11 @@ def _retry_after(code: int) -> Headers:
 
 def _nothing(call: Call) -> None:
     """Nobody wants to know."""
+
+
+def _none(peer: str) -> Sequence[str]:
+    """No registration."""
+    return ()
 
 
 def _nothing_of(peer: str) -> None:

@@ -41,6 +41,9 @@ class Network(Protocol):
     def flow(self, target: Target) -> Flow | None:
         """A live connection to it, one that is being opened, or for UDP the socket to use; None: there is no way."""
 
+    def same_peer(self, one: Flow, other: Flow) -> bool:
+        """Whether the same peer is at the far end of both."""
+
     def sent_by(self, flow: Flow) -> str:
         """Our "host:port" on this flow, for Via."""
 

@@ -259,7 +259,7 @@ class Transactions:
         return None if isinstance(known, bytes) else known
 
     def response(self, message: Message, flow: Flow) -> bool:
-        """Give a response to its transaction. False: it is nobody's and must be dropped."""
+        """Give a response to its transaction. False: it is nobody's, or not of the peer that was asked: drop it."""
         via = cseq = ""
         for name, value in message.headers:
             if name == "Via":
@@ -273,13 +273,16 @@ class Transactions:
         method = cseq.rpartition(" ")[2]
         key = (*branch_and_sent_by(via), method if method.isalpha() else message.cseq[1])
         transaction = self._clients.get(key)
+        late = self._late_clients.get(key) if transaction is None else None
+        asked = transaction or late
+        if asked is None or (
+            flow.host != asked.flow.host and not self._network.same_peer(flow, asked.flow)  # a peer may have several
+        ):
+            return False
         if transaction is not None:
             transaction.received(message)
-            return True
-        late = self._late_clients.get(key)
-        if late is None:
-            return False
-        late.received_late(message)
+        else:
+            asked.received_late(message)
         return True
 
     def send(self, message: Message, flow: Flow, user: ClientUser) -> ClientTransaction:

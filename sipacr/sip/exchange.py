@@ -65,6 +65,8 @@ class Exchange:
         self._waiting: dict[int, list[bytes]] = {}  # of connections that are being opened
         self._numbers: dict[Target, int] = {}  # of the connections that we opened or are opening
         self._wanted: dict[int, Target] = {}  # the same the other way round
+        self._accepted: dict[tuple[str, str, int], int] = {}  # transport, host, port in Via -> of peers' connections
+        self._ports: dict[int, int] = {}  # the same the other way round: number of a connection -> port in Via
         self._tasks: set[asyncio.Task[None]] = set()
         self._known: dict[tuple[str, str, int], str] = {}  # transport, far end's address and number -> sent-by
 
@@ -109,16 +111,24 @@ class Exchange:
             self.loop.call_soon(self._failed, flow)
 
     def flow(self, target: Target) -> Flow | None:
-        """A live connection that we opened to it, a new one, or for UDP the socket to use."""
+        """A live connection with it, whoever opened it, a new one, or for UDP the socket to use."""
         if target.transport == "udp":
             place = self._place("udp", target.host)
             return None if place is None else Flow("udp", target.host, target.port, place)
         number = self._numbers.get(target)
         if number is None:
+            accepted = self._accepted_from(target)
+            if accepted is not None:
+                return Flow(target.transport, *accepted.far, accepted.number)
             if target.transport == "tls" and self._tls is None:
                 return None
             number = self._open(target)
         return Flow(target.transport, target.host, target.port, number)
+
+    def same_peer(self, one: Flow, other: Flow) -> bool:
+        """Whether the same peer is at the far end of both."""
+        peer = self.find(one.host, one.port)
+        return peer is not None and peer is self.find(other.host, other.port)
 
     def sent_by(self, flow: Flow) -> str:
         """Our "host:port" for Via: where we listen, as that far end sees it."""
@@ -193,6 +203,34 @@ class Exchange:
         task.add_done_callback(self._tasks.discard)
         return number
 
+    def called_from(self, number: int, port: int) -> None:
+        """A request has come on this connection, whose sender says that it listens at `port`: calls to that address
+        may take the same connection (as with RFC 5923, whose parameter few peers send)."""
+        connection = self._connections.get(number)
+        if connection is None or self._ports.get(number) == port or number in self._wanted:
+            return
+        self._forget_accepted(number)
+        self._ports[number] = port
+        self._accepted[connection.kind, connection.far[0], port] = number
+
+    def _accepted_from(self, target: Target) -> Connection | None:
+        """A connection that this target has opened to us; over TLS it must have shown whose it is."""
+        number = self._accepted.get((target.transport, target.host, target.port))
+        connection = self._connections.get(number) if number is not None else None
+        if connection is None or connection.is_closing:
+            return None
+        if target.transport == "tls" and not is_of(connection.certificate() or {}, target.name, target.host):
+            return None
+        return connection
+
+    def _forget_accepted(self, number: int) -> None:
+        port = self._ports.pop(number, None)
+        connection = self._connections.get(number)
+        if port is not None and connection is not None:
+            key = (connection.kind, connection.far[0], port)
+            if self._accepted.get(key) == number:
+                del self._accepted[key]
+
     async def _connect(self, target: Target, number: int) -> None:
         kind: Literal["tcp", "tls"] = "tls" if target.transport == "tls" else "tcp"
         tls = self._tls if kind == "tls" else None
@@ -234,6 +272,7 @@ class Exchange:
     def closed(self, connection: Connection) -> None:
         """A connection is gone, whoever opened it."""
         host, port = connection.far
+        self._forget_accepted(connection.number)
         self._connections.pop(connection.number, None)
         self._gone(Flow(connection.kind, host, port, connection.number))
 

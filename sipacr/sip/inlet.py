@@ -15,7 +15,7 @@ from sipacr.calls.network import Flow, Transport
 from sipacr.calls.timers import Timers
 from sipacr.routing.directory import Peer
 from sipacr.sip import gate
-from sipacr.sip.answer import stamp_via
+from sipacr.sip.answer import sent_by, stamp_via
 from sipacr.sip.message import Parser
 from sipacr.sip.scan import CALL_ID, CSEQ, FROM, TO, VIA, Head
 
@@ -39,7 +39,10 @@ class Ways(Protocol):
         """The transport of one."""
 
     def heard(self, number: int) -> None:
-        """A request has just come on it."""
+        """A request has just come on this UDP socket."""
+
+    def called_from(self, number: int, port: int) -> None:
+        """A request has just come on this connection, whose sender says that it listens at this port."""
 
 
 class Inlet:
@@ -165,14 +168,17 @@ class Inlet:
         """The message with its Via stamped (RFC 3261 18.2.1, RFC 3581), and the way that its responses go."""
         message = parse(head.text, head.body)
         headers = message.headers
-        self._ways.heard(number)
         transport = self._ways.transport_of(number)
+        if transport == "udp":
+            self._ways.heard(number)
         for place, (name, value) in enumerate(headers):
             if name == "Via":
                 raw = value.encode("utf-8", "surrogateescape")
                 stamped, answer_port = stamp_via(b" " + raw, host, port)
                 headers[place] = (name, stamped[1:].decode("utf-8", "surrogateescape"))
-                if transport == "udp" and not peer.symmetric:
+                if transport != "udp":
+                    self._ways.called_from(number, sent_by(value)[1])
+                elif not peer.symmetric:
                     port = answer_port
                 break
         return message, Flow(transport, host.decode(), port, number)

@@ -81,6 +81,11 @@ class Connection(asyncio.Protocol):
         """The far end's address and port."""
         return self._host.decode(), self._port
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._transport is None or self._transport.is_closing()
+
     def local(self) -> tuple[str, int] | None:
         """Our address and port on it; None once it is gone."""
         name = self._transport.get_extra_info("sockname") if self._transport else None

@@ -43,6 +43,9 @@ class FakeNetwork:
         number = 1 if target.transport == "udp" else 100 + len(self._flows)
         return self._flows.setdefault(target, Flow(target.transport, target.host, target.port, number))
 
+    def same_peer(self, one: Flow, other: Flow) -> bool:
+        return any({one.host, other.host} <= {target.host for target in targets} for targets in self.peers.values())
+
     def sent_by(self, flow: Flow) -> str:
         return OURS
 

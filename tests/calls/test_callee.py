@@ -58,6 +58,15 @@ def test_max_forwards_is_one_less(given: str | None, passed: str) -> None:
     assert scene.one("INVITE").message.get("Max-Forwards") == passed
 
 
+def test_the_way_that_a_registrar_has_told_follows_the_outbound_proxy() -> None:
+    scene = Scene(QUEUE, peers={"pbx": {"outbound_proxy": "10.0.0.9"}})
+    told = {"pbx": ["<sip:edge.example;lr>", "<sip:home.example:5070;lr>"]}
+    scene.calls.service_route = lambda peer: told.get(peer, ())
+    scene.invite()
+    routes = scene.legs()[0].message.lines("Route")
+    assert routes == ["<sip:10.0.0.9;lr>", "<sip:edge.example;lr>", "<sip:home.example:5070;lr>"]
+
+
 def test_an_outbound_proxy_is_the_first_route() -> None:
     scene = Scene(QUEUE, peers={"pbx": {"outbound_proxy": "10.0.0.9"}})
     _, leg = scene.ringing()
@@ -235,6 +244,17 @@ def test_total_bounds_a_step() -> None:
     assert said[-1].message.uri.startswith("sip:600@")
     call = next(iter(scene.calls.live))
     assert [each.outcome for each in call.hunt.tried] == ["no_answer", "no_answer"]
+
+
+def test_who_says_nothing_until_the_step_is_over_is_unreachable() -> None:
+    scene = Scene(route("sales", step("group", "sales", ring=10.0, total=3.0), to("queue-main")))
+    told: list[str] = []
+    scene.calls.on_suspicion = told.append
+    scene.ringing()
+    call = next(iter(scene.calls.live))
+    scene.run(3.0)
+    assert [(each.outcome, each.code) for each in call.hunt.tried] == [("unreachable", 503)]
+    assert told == ["pbx"]
 
 
 def test_max_ring_bounds_all_steps() -> None:

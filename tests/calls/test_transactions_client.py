@@ -7,7 +7,7 @@ import pytest
 from calls.network import CALLEE, CALLEE_TCP, answer, request
 from calls.world import User, World
 from sipacr.calls.message import Message
-from sipacr.calls.network import Flow
+from sipacr.calls.network import Flow, Target
 from sipacr.calls.transactions import ClientTransaction
 
 # Seconds after the first sending at which it is sent again when nothing comes back.
@@ -216,6 +216,23 @@ def test_a_response_with_two_vias_is_nobodys(world: World, at: int, other: str) 
     response.headers.insert(at, ("Via", other))
     assert not world.transactions.response(response, CALLEE)
     assert user.told == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_response_counts_only_from_the_peer_that_was_asked(world: World, late: bool) -> None:
+    transaction, user = world.client()
+    if late:
+        assert world.hear(transaction, 200)
+    before = list(user.told)
+    response = answer(transaction.request, 200)
+    elsewhere = CALLEE._replace(host="203.0.113.77")
+    assert not world.transactions.response(response, elsewhere)
+    assert user.told == before
+    assert world.transactions.response(response, CALLEE._replace(port=40_000))  # another port of the same machine
+    ways = [Target("udp", CALLEE.host, 5060), Target("udp", elsewhere.host, 5060)]
+    world.network.peers["pbx"] = ways  # both are addresses of one peer
+    assert world.transactions.response(response, elsewhere)
+    assert user.told == [*before, "200", "200"]
 
 
 def test_a_response_without_via_or_cseq_is_nobodys(world: World) -> None:
