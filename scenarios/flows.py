@@ -1,4 +1,4 @@
-"""Calls through the relay, told as flows: `relay/*.flow` -> SIPp scenarios of each party -> a run of all of them at once.
+"""Calls through the relay, told as flows: `relay/*.flow` -> a SIPp scenario for each party -> all of them at once.
 
 By hand, beside a router that runs with relay/sipacr.yaml: `python scenarios/flows.py scenarios/relay/basic.flow`. It
 leaves the SIPp scenarios, and all messages as each party saw them, in a folder that it names.
@@ -65,7 +65,8 @@ REASONS = {
     199: "Early Dialog Terminated", 200: "OK", 202: "Accepted", 302: "Moved Temporarily", 400: "Bad Request",
     401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 407: "Proxy Authentication Required",
     408: "Request Timeout", 422: "Session Interval Too Small", 480: "Temporarily Unavailable",
-    481: "Call Does Not Exist", 482: "Loop Detected", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here",
+    481: "Call Does Not Exist", 482: "Loop Detected", 486: "Busy Here", 487: "Request Terminated",
+    488: "Not Acceptable Here",
     491: "Request Pending", 500: "Server Internal Error", 503: "Service Unavailable", 600: "Busy Everywhere",
     603: "Decline", 606: "Not Acceptable",
 }  # fmt: skip
@@ -161,6 +162,7 @@ class Script:
         self._initial = True  # the last INVITE that came begins a dialog
         self._count = 0
         self._dial = flow.settings.get("dial", "")
+        self._routed = flow.settings.get("proxy") == party  # it is behind a proxy, which has a second Via and a route
         steps = [step for step in flow.steps if step.party == party]
         self._calls_out = steps[0].kind == ">"
         if self._calls_out:
@@ -236,6 +238,7 @@ class Script:
             "From: [$local]", f"To: {remote}", "Call-ID: [call_id]", f"CSeq: {seq} {method}",
             f"Max-Forwards: {step.word('hops') or 70}",
         ]  # fmt: skip
+        lines += ["[routes]"] if remote == "[$remote]" and self._routed else []
         if method in _CONTACTS:
             lines += [self._contact, f"Allow: {_ALLOW}"]
         if method not in ("ACK", "CANCEL"):
@@ -257,6 +260,10 @@ class Script:
             lines += [self._contact, f"Allow: {_ALLOW}"]
         if method == "INVITE" and 200 <= code < 300:
             self._confirmed = True
+        if self._routed and method != "CANCEL":
+            lines.insert(2, f"Via:[$w_{method}]")
+        if self._routed and self._initial and method == "INVITE" and 100 < code < 300:
+            lines.insert(3, "Record-Route:[$routes]")
         return [*lines, *step.headers, *self._tail(step)]
 
     # What is received
@@ -278,7 +285,8 @@ class Script:
             code = int(step.what)
             method = step.word("of") or ("CANCEL" if self._cancelled and code == 200 else self._sent[-1][0])
             self._cancelled = self._cancelled and method != "CANCEL"
-            head = f'  <recv response="{code}"{more}>'
+            routes = ' rrs="true"' if self._routed and method == "INVITE" and code // 100 == 2 else ""
+            head = f'  <recv response="{code}"{more}{routes}>'
             if method == "INVITE" and code > 100:
                 actions.append(self._take("To", "remote"))
                 if code < 300 and code != 199:
@@ -289,11 +297,16 @@ class Script:
                 actions.append(self._take("RSeq", "rseq", "[0-9]+"))
         else:
             method = step.what
-            head = f'  <recv request="{method}"{more}>'
+            routes = ' rrs="true"' if self._routed and method == "INVITE" and not self._confirmed else ""
+            head = f'  <recv request="{method}"{more}{routes}>'
             if method != "ACK":
                 self._heard.append(method)
                 for header, letter in (("Via", "v"), ("From", "f"), ("To", "t"), ("CSeq", "c")):
                     actions.append(self._take(header, f"{letter}_{method}"))
+                if self._routed and method != "CANCEL":
+                    second = self._take("Via", f"w_{method}")
+                    actions.append(second.replace(' check_it', ' occurrence="2" check_it'))
+                    actions += [self._take("Record-Route", "routes")] if method == "INVITE" and not self._confirmed else []
             if method in ("INVITE", "UPDATE"):
                 actions.append(self._take_contact())
             if method == "INVITE":
@@ -332,7 +345,8 @@ def play(flow: Flow, folder: Path, net: str = NET) -> None:
             time.sleep(0.01)
         failed = [party for party in parties if running[party].returncode != 0]
         heard = [party for party in flow.silent if log(folder, party).strip()]
-        assert not failed and not heard, "\n".join(_said(folder, party) for party in failed or heard)
+        said = "\n".join(_said(folder, party) for party in failed or heard)
+        assert not said, said
     finally:
         for process in running.values():
             if process.poll() is None:
