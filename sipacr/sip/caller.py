@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from sipacr.routing.directory import Peer
 from sipacr.routing.facts import Request
-from sipacr.routing.identity import NOBODY, is_anonymous, wants_privacy
+from sipacr.routing.identity import ANONYMOUS_USERS, NOBODY, is_anonymous, wants_privacy
 from sipacr.sip.message import Message, Parser
 from sipacr.sip.plain import Plain
 from sipacr.sip.scan import ASSERTED, CALL_ID, Head
+from sipacr.sip.shape import Shape, Values
 
 # Headers that are read whatever the rules name.
 IDENTITY = ("p-asserted-identity", "remote-party-id", "privacy")
@@ -15,6 +16,7 @@ IDENTITY = ("p-asserted-identity", "remote-party-id", "privacy")
 Kept = Mapping[str, Sequence[str]]  # lower-case header name -> values
 
 _NOTHING: Kept = {}
+_TARGETS = 256  # remembered numbers of ours
 
 
 def identity(kept: Kept, message: Message, peer: Peer, parser: Parser) -> tuple[str, str]:
@@ -65,18 +67,27 @@ def facts(head: Head, message: Message, peer: Peer, parser: Parser) -> Request:
 
 def plain_facts(plain: Plain, peer: Peer, call_id: str) -> Request:
     """The facts of an INVITE that the short cut has read: the same as `facts` says of it."""
-    asserted = plain.asserted if peer.trusted else None
-    user, host = asserted or (plain.from_user, plain.from_host)
-    return known_facts(peer, user, host, plain.user, call_id, plain.from_tag, plain.cseq)
-
-
-def known_facts(
-    peer: Peer, caller: str, caller_host: str, target: str, call_id: str, from_tag: str, cseq: int
-) -> Request:
-    """The facts of an INVITE without Privacy and without headers that somebody asks for. `caller` and `target` are the
-    user parts that count."""
-    anonymous = is_anonymous(caller, caller_host)
+    if plain.asserted is not None and peer.trusted:
+        user, host = plain.asserted
+    else:
+        user, host = plain.from_user, plain.from_host
+    anonymous = is_anonymous(user, host)
     read = peer.plan.read
+    caller = NOBODY if anonymous else read(user)
+    return Request(caller, read(plain.user), peer.name, anonymous, _NOTHING, call_id, plain.from_tag, plain.cseq)
+
+
+def shaped_facts(shape: Shape, values: Values, peer: Peer) -> Request:
+    """The facts of an INVITE of this shape: the same again."""
+    target, user, _, from_tag, call_id, cseq, _, _ = values
+    dialled = shape.dialled.get(target)
+    if dialled is None:
+        dialled = peer.plan.read(target.decode())
+        if len(shape.dialled) < _TARGETS:
+            shape.dialled[target] = dialled
+    caller = user.decode()
+    anonymous = shape.hidden or caller.lower() in ANONYMOUS_USERS
     return Request(
-        NOBODY if anonymous else read(caller), read(target), peer.name, anonymous, _NOTHING, call_id, from_tag, cseq
-    )
+        NOBODY if anonymous else peer.plan.read(caller), dialled, peer.name, anonymous, _NOTHING,
+        call_id.decode(), from_tag.decode(), int(cseq),
+    )  # fmt: skip

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 
 from sipacr.routing.directory import Peer
+from sipacr.routing.facts import Number
+from sipacr.routing.identity import is_anonymous
 from sipacr.sip.answer import END, Verdict, stamp_via
 from sipacr.sip.plain import Plain
 from sipacr.sip.scan import (
@@ -74,40 +76,42 @@ _FORMS = {
     ASSERTED: _form(_address(b"asserted")),
     _CONTACT: _form(_address(b"contact")),
 }
-_ECHOED = {FROM: rb"(?P<from>%b)", TO: rb"(?P<to>%b)"}
+_ECHOED = {FROM: b"(?P<from>", TO: b"(?P<to>"}  # whole values that an answer repeats
 _PLACES = PLACES | {b"p-asserted-identity": ASSERTED, b"contact": _CONTACT, b"m": _CONTACT}
+
+_RUN = 48  # literal bytes from which on taking them whole and comparing them costs less than an expression does
 
 # Of the Request-URI and of the caller (From or P-Asserted-Identity) the user part, then branch, From tag, Call-ID,
 # number of CSeq, and the whole values of From and To with the white space before them.
 Values = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+_READ = ("user", "", "branch", "from_tag", "call_id", "cseq", "from", "to")
+
+_Part = tuple[bytes, bytes]  # what is literal, and the expression of what follows it
 
 
 class Shape:
     """One expression and what is the same for all heads that fit it."""
 
     __slots__ = (
-        "_after_branch", "_before_branch", "_length", "_match", "_order", "_typed", "caller_host", "lines",
-        "loose", "port",
+        "_after_branch", "_before_branch", "_length", "_match", "_order", "_runs", "_typed", "dialled", "hidden",
+        "lines", "loose", "port",
     )  # fmt: skip
 
-    def __init__(
-        self, expression: re.Pattern[bytes], head: Head, plain: Plain, peer: Peer, source: tuple[bytes, int]
-    ) -> None:
+    def __init__(self, parts: list[_Part], head: Head, plain: Plain, peer: Peer, source: tuple[bytes, int]) -> None:
         """`source` is where the head came from. Raises LookupError if the head lacks a spot that is needed."""
+        expression, self._runs = _compiled(parts)
         groups = expression.groupindex
         if ("length" in groups) != (head.content_length >= 0) or ("asserted_user" in groups) != bool(plain.asserted):
             raise LookupError
         asserted = plain.asserted if peer.trusted else None
-        caller = groups["asserted_user" if asserted else "from_user"]
         self._match = expression.match
-        self._order = (
-            groups["user"],
-            caller,
-            *(groups[n] for n in ("branch", "from_tag", "call_id", "cseq", "from", "to")),
-        )
+        runs = [groups[f"run{number}"] for number in range(len(self._runs))]
+        caller = "asserted_user" if asserted else "from_user"
+        self._order = (*(groups[name or caller] for name in _READ), *runs)
         self._length = groups.get("length", 0)
         self._typed = head.values[CONTENT_TYPE] is not None
-        self.caller_host = asserted[1] if asserted else plain.from_host
+        self.hidden = is_anonymous("1", asserted[1] if asserted else plain.from_host)  # whoever calls is nobody
+        self.dialled: dict[bytes, Number] = {}  # for whoever reads the Request-URIs: few numbers of ours
         sent_by_host, self.port, _ = plain.sent_by
         via = head.one(VIA)
         if plain.rport or sent_by_host != source[0]:
@@ -122,11 +126,12 @@ class Shape:
         found = self._match(data)
         if found is None:
             return None
+        values = found.group(*self._order)
         body = len(data) - found.end()
         length = int(found[self._length]) if self._length else body
-        if length > body or (length and not self._typed):
+        if values[8:] != self._runs or length > body or (length and not self._typed):
             return None
-        return found.group(*self._order)  # type: ignore[return-value]
+        return values[:8]  # type: ignore[return-value]
 
     def compose(self, verdict: Verdict, values: Values, to_tag: bytes) -> bytes:
         """The answer, as `answer.compose` makes it."""
@@ -186,11 +191,11 @@ class Shapes:
         lines = tuple(head.text[:-4].split(b"\r\n"))
         known = next((shape for shape in shapes if _names(shape.lines) == _names(lines)), None)
         loose = self._loosened(head.text, known, lines) if known else frozenset()
-        expression = _expression(lines, loose) if len(head.text) <= _LONGEST else None
-        if expression is None:
+        parts = _parts(lines, loose) if len(head.text) <= _LONGEST else None
+        if parts is None:
             return
         try:
-            shape = Shape(expression, head, plain, peer, (host, port))
+            shape = Shape(parts, head, plain, peer, (host, port))
         except LookupError:
             return
         shape.lines, shape.loose = lines, loose
@@ -218,33 +223,55 @@ def _names(lines: tuple[bytes, ...]) -> list[bytes]:
     return [line.partition(b":")[0] for line in lines[1:]]
 
 
-def _expression(lines: tuple[bytes, ...], loose: frozenset[int]) -> re.Pattern[bytes] | None:
+def _parts(lines: tuple[bytes, ...], loose: frozenset[int]) -> list[_Part] | None:
     """What fits a head of these lines but for its spots; the lines with the numbers `loose` may be anything."""
     start = _spotted(_START, lines[0])
     if start is None:
         return None
     forms = _FORMS.copy()
-    pattern = [start]
+    parts = [*start, (b"\r\n", b"")]
     for number, line in enumerate(lines[1:], 1):
-        name, _, value = line.partition(b":")
+        name, colon, value = line.partition(b":")
         place = _place(name)
         form = forms.pop(place, None)  # of several Contacts the first has spots
-        text = _TEXT if number in loose else _spotted(form, value) if form else None
-        if text is None:
-            text = re.escape(value)
-        pattern.append(re.escape(name) + b":" + _ECHOED.get(place, b"%b") % text)
-    return re.compile(rb"\r\n".join(pattern) + rb"\r\n\r\n")
+        spotted = [(b"", _TEXT)] if number in loose else _spotted(form, value) if form else None
+        echoed = _ECHOED.get(place)
+        parts += [
+            (name + colon, echoed or b""),
+            *(spotted or [(value, b"")]),
+            (b"", b")" if echoed else b""),
+            (b"\r\n", b""),
+        ]
+    return [*parts, (b"\r\n", b"")]
 
 
-def _spotted(form: re.Pattern[bytes], value: bytes) -> bytes | None:
-    """A value as an expression: literal but for its spots. None if it has not the usual form."""
+def _spotted(form: re.Pattern[bytes], value: bytes) -> list[_Part] | None:
+    """The spots of a value with what stands before each. None if it has not the usual form."""
     found = form.fullmatch(value)
     if found is None:
         return None
-    pattern, at = [], 0
+    parts, at = [], 0
     for name in form.groupindex:
         start, end = found.span(name)
         if start >= 0:
-            pattern += [re.escape(value[at:start]), _spot(name.encode())]
+            parts.append((value[at:start], _spot(name.encode())))
             at = end
-    return b"".join(pattern) + re.escape(value[at:])
+    return [*parts, (value[at:], b"")]
+
+
+def _compiled(parts: list[_Part]) -> tuple[re.Pattern[bytes], tuple[bytes, ...]]:
+    """The expression of these parts, and the runs of literal bytes that are to be compared with its groups `run0`..."""
+    pattern: list[bytes] = []
+    runs: list[bytes] = []
+    run = b""
+    for literal, spot in (*parts, (b"", b"(?:)")):
+        run += literal
+        if spot and len(run) >= _RUN:
+            pattern.append(b"(?P<run%d>.{%d})" % (len(runs), len(run)))
+            runs.append(run)
+        elif spot:
+            pattern.append(re.escape(run))
+        if spot:
+            pattern.append(spot)
+            run = b""
+    return re.compile(b"".join(pattern), re.DOTALL), tuple(runs)
