@@ -66,6 +66,11 @@ def talks(*spans: tuple[str | None, float, float | None]) -> tuple[Talk, ...]:
             incoming(outcome="answered", answered=110.0, ended=120.0, talks=talks(("anna", 110.0, 112.0), ("ivan", 112.0, 114.0), ("anna", 114.0, 116.0), ("ivan", 116.0, 118.0), ("anna", 118.0, 120.0))),
             [(100, "in_call", ""), (119, "talked", "anna"), (119, "used", "anna"), (119, "in_answered", "anna"), (119, "conversation", "anna")],
         ),
+        # Whatever he was called meanwhile: 101, then by his name.
+        (
+            out(outcome="answered", answered=110.0, ended=116.0, talks=(Talk("anna", "101", 110.0, 113.0), Talk("anna", "Anna", 113.0, 116.0))),
+            [(100, "out_attempt", "anna"), (115, "talked", "anna"), (115, "out_answered", "anna"), (115, "conversation", "anna")],
+        ),
         # Nobody says who talked: how long it was is known.
         (out(outcome="answered", answered=110.0, ended=118.0), [(100, "out_attempt", "anna")]),
         (out(outcome="answered", answered=110.0, ended=114.0), [(100, "out_attempt", "anna"), (114, "out_failed", "anna")]),

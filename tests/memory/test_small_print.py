@@ -59,6 +59,24 @@ after expiry only what creates makes a row again
     mon 11:00 anna calls: talks 1m
     mon 11:10 -> anna
 
+two calls of his at once: while one of them lasts, it is live
+    {preset: vipex-4, ttl: 1h}
+    mon 09:00 anna calls: busy
+    mon 09:50 customer calls: olga talks 3h
+    mon 10:00 customer calls: nobody
+    mon 12:00 -> anna
+    mon 13:50 -> anna
+    mon 13:51 -> queue
+
+what only makes rows changes nothing of a live one, not even while it lasts
+    {preset: vipex-1, ttl: 1h}
+    mon 09:00 anna calls: busy
+    mon 09:30 ivan calls: busy
+    mon 09:50 anna calls: voicemail 30m
+    mon 09:55 -> ivan
+    mon 10:10 -> ivan
+    mon 10:31 -> queue
+
 a refresh in the last second keeps it
     {preset: vipex-2, ttl: 1h}
     mon 09:00 anna calls: busy
