@@ -68,6 +68,14 @@ two calls of his at once: while one of them lasts, it is live
     mon 13:50 -> anna
     mon 13:51 -> queue
 
+two talks of theirs at once: the longer one tells
+    {preset: acr, ttl: 10m}
+    mon 09:00 customer calls: anna talks 2h
+    mon 09:30 customer calls: anna talks 5m
+    mon 10:30 -> anna
+    mon 11:10 -> anna
+    mon 11:11 -> queue
+
 what only makes rows changes nothing of a live one, not even while it lasts
     {preset: vipex-1, ttl: 1h}
     mon 09:00 anna calls: busy
