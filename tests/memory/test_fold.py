@@ -121,6 +121,14 @@ def test_other_calls_are_read_only_where_they_matter() -> None:
     assert needs_others(call, None, math.inf)
     assert not needs_others(call, part, 99.0)
     assert needs_others(call, call, 99.0)  # a correction
+    attempt = as_of(failed("2", 100.0, ended=130.0), 110.0)
+    assert attempt is not None
+    assert not needs_others(failed("2", 100.0, ended=130.0), attempt, -math.inf)
+    assert needs_others(failed("2", 100.0, ended=130.0, outcome="rejected"), attempt, -math.inf)  # it was no attempt
+    voicemail = as_of(failed("2", 100.0, ended=130.0, answered=105.0, outcome="voicemail"), 110.0)
+    assert needs_others(failed("2", 100.0, ended=130.0, answered=105.0, outcome="answered"), voicemail, -math.inf)
+    assert needs_others(talked("1", 100.0, "ivan"), part, -math.inf)
+    assert needs_others(talked("1", 101.0), part, -math.inf)
 
 
 def test_a_call_that_goes_on_holds_its_row_and_lets_it_go_at_its_end() -> None:

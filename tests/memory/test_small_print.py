@@ -70,6 +70,7 @@ two calls of his at once: while one of them lasts, it is live
 
 two talks of theirs at once: the longer one tells
     {preset: acr, ttl: 10m}
+    mon 08:55 customer calls: anna talks 1m
     mon 09:00 customer calls: anna talks 2h
     mon 09:30 customer calls: anna talks 5m
     mon 10:30 -> anna
