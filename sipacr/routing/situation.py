@@ -94,8 +94,8 @@ class Situations:
                 self._by_state.clear()
             known = self._by_state[states] = {}
         self._current = known
-        self._since = math.floor(now)
-        self._until = self._since + 1
+        self._since = float(math.floor(now))
+        self._until = self._since + 1.0
 
 
 def _places(conditions: tuple[Condition, ...], without_headers: bool) -> frozenset[int]:

@@ -194,7 +194,7 @@ class Truths:
         def test(facts: Facts, now: float) -> Truth:
             if facts.request.anonymous:
                 return not value
-            known = self._known(facts, now)
+            known: Truth = self._known(facts, now)
             return known if known is None else known is value
 
         return test
