@@ -80,9 +80,9 @@ class Reader:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self.check()
-        self._thread = threading.Thread(target=self._watch, name="sipacr-store-reader", daemon=True)
+        self._watching = threading.Thread(target=self._watch, name="sipacr-store-reader", daemon=True)
         if watch:
-            self._thread.start()
+            self._watching.start()
 
     @property
     def problem(self) -> str | None:
@@ -185,8 +185,8 @@ class Reader:
         """Look-ups raise `Unavailable` from now on."""
         self._stop.set()
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(2 * _INTERVAL)
+        if self._watching.is_alive():
+            self._watching.join(2 * _INTERVAL)
         self._why = f"{self.path} is closed"
         self._snapshot = None
 
