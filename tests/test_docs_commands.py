@@ -14,11 +14,15 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from records import HOUR, NOON, ONE, call_in, call_out, leg, talked
 
 from sipacr.cli import main
+from sipacr.memory.report import NotTried
+from sipacr.routing.facts import Number
 from sipacr.routing.numbers import NumberPlan
 from sipacr.rulefile.golden import BindingShape, CallShape, ExpectShape, GivenShape
 from sipacr.rulefile.schema import rules_schema, settings_schema
+from sipacr.store import Database, records
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
@@ -26,7 +30,7 @@ BLOCK = re.compile(r"^```(sh|csv|ini) ?(\S*)\n(.*?)^```\n(?:```text\n(.*?)^```\n
 INLINE = re.compile(r"`((?:sudo -u sipacr )?sipacr [^`]+)`")
 # They need a router, or the folders of a machine where it is installed.
 ELSEWHERE = {"run", "reload", "status", "calls", "hangup", "probe", "init", "certs"}
-IN_THE_EXAMPLE = ("data.md", "golden-calls.md", "numbers.md")
+IN_THE_EXAMPLE = ("data.md", "golden-calls.md", "numbers.md", "records.md")
 
 
 def commands(text: str) -> Iterator[tuple[list[str], int]]:
@@ -100,6 +104,8 @@ def test_commands_say_what_the_page_says(name: str, tmp_path: Path, monkeypatch:
     assert CliRunner().invoke(main, ["init", "."]).exit_code == 0
     rules = tmp_path / "rules" / "data.yaml"
     rules.write_text("lists: {contract: {}}\n")
+    if name == "records.md":
+        keep_calls(tmp_path / "sipacr.db")
     ran = 0
     for kind, file, text, said in (match.groups() for match in BLOCK.finditer(PAGES[name])):
         if kind == "csv":
@@ -116,6 +122,24 @@ def test_commands_say_what_the_page_says(name: str, tmp_path: Path, monkeypatch:
         if said is not None:
             assert same(printed) == same(said)
     assert ran
+
+
+def keep_calls(path: Path) -> None:
+    """The two calls of which the page on records tells: anna's campaign call, and the customer's answer to it."""
+    at = NOON + HOUR
+    legs = (
+        leg("sticky campaign", "anna", at, 0.5, outcome="busy", code=486, address="101@pbx"),
+        leg("group sales", "ivan", at + 1, 65.0, outcome="answered", code=200, address="102@pbx"),
+    )
+    call_back = call_in(
+        "a84b4c76e66710@198.51.100.1;a;1", ONE, at, **talked("ivan", at, ring=6.0), legs=legs,
+        not_tried=(NotTried("sticky returning", "returning", "no binding of this caller"),),
+        rules=("own person first", "everybody"), position="rules/30-incoming.yaml:40:9", version="5f3a9c21",
+        caller=Number("601000111", "601000111", ONE), call_id="a84b4c76e66710@198.51.100.1",
+    )  # fmt: skip
+    with Database(path) as database, database.transaction() as connection:
+        for report in (call_out("3f7a@10.0.0.5;a;1"), call_back):
+            records.write(connection, report)
 
 
 def test_numbers_are_read_as_the_page_says() -> None:

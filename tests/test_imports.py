@@ -42,8 +42,9 @@ RULES = {
     "sipacr.configuration": may(
         "sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources sipacr.sip.certificates sipacr.control"
     ),
-    "sipacr.relay": may("sipacr.routing sipacr.calls sipacr.sip"),
+    "sipacr.relay": may("sipacr.routing sipacr.calls sipacr.sip sipacr.loud"),
     "sipacr.recorder": may("sipacr.routing sipacr.memory sipacr.calls sipacr.store sipacr.settings"),
+    "sipacr.replay": may("sipacr.routing sipacr.memory sipacr.store"),
     "sipacr.router": may("sipacr.routing sipacr.calls sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
     "sipacr.control": may(),
     "sipacr.local": may(),

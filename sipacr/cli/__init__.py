@@ -26,6 +26,12 @@ _MODULES = {
     "list": "lists",
     "sticky": "sticky",
     "shared": "shared",
+    "records": "records",
+    "why": "why",
+    "report": "report",
+    "replay": "replay",
+    "export": "privacy",
+    "forget": "privacy",
     "backup": "backup",
     "regions": "regions",
     "completion": "completion",
@@ -49,6 +55,16 @@ def _commands(module: str) -> list[click.Command]:
             from sipacr.cli.sticky import COMMANDS
         case "shared":
             from sipacr.cli.shared import COMMANDS
+        case "records":
+            from sipacr.cli.records import COMMANDS
+        case "why":
+            from sipacr.cli.why import COMMANDS
+        case "report":
+            from sipacr.cli.report import COMMANDS
+        case "replay":
+            from sipacr.cli.replay import COMMANDS
+        case "privacy":
+            from sipacr.cli.privacy import COMMANDS
         case "backup":
             from sipacr.cli.backup import COMMANDS
         case "regions":

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from sipacr.cli.checks import closest, json_option
-from sipacr.cli.context import MISCONFIGURED, NO, STORE, Context, Misconfigured, warn
+from sipacr.cli.context import MISCONFIGURED, NO, STORE, Context, Failure, Misconfigured, warn
 from sipacr.configuration import GOLDEN, load_rest, problems_of_machine
 from sipacr.routing.decide import Engine
+from sipacr.routing.explain import Explanation, as_text, explain
 from sipacr.routing.explain import as_json as explanation_as_json
-from sipacr.routing.explain import as_text, explain
-from sipacr.routing.facts import Facts, State, Store
+from sipacr.routing.facts import Facts, Request, State, Store
 from sipacr.routing.given import GivenStore
 from sipacr.routing.golden import GoldenCall, Outcome
 from sipacr.routing.golden import run as run_golden
@@ -91,7 +91,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _engine(context: Context) -> Engine:
+def working_engine(context: Context) -> Engine:
     """The engine of settings and rules without errors. Else ends the command with status 2 and all problems."""
     loaded, problems = load_rest(context.settings, context.path, [])
     if loaded is None:
@@ -109,7 +109,7 @@ def test(context: Context, as_json: bool) -> None:
 
     Exit status 1 if one fails, 2 if settings, rules or golden calls have errors.
     """
-    engine = _engine(context)
+    engine = working_engine(context)
     folder = context.settings.rules / GOLDEN
     calls, problems = load_golden(folder, engine.ruleset, engine.directory)
     if problems:
@@ -147,28 +147,46 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
 
 
 @click.command("explain")
-@click.argument("caller")
-@click.argument("dialled")
+@click.argument("caller", required=False)
+@click.argument("dialled", required=False)
+@click.option("--call-id", metavar="ID", help="A past call instead: as it came, at its time.")
 @click.option("--at", "at", default="now", metavar="TIME", help="When: 2026-12-24T16:15, 30m (from now); default: now.")
 @click.option("--peer", metavar="NAME", help="Who sends the call; default: the first trunk.")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header; may be repeated.")
 @json_option
 @click.pass_obj
 def explain_command(
-    context: Context, caller: str, dialled: str, at: str, peer: str | None, headers: tuple[str, ...], as_json: bool
+    context: Context,
+    caller: str | None,
+    dialled: str | None,
+    call_id: str | None,
+    at: str,
+    peer: str | None,
+    headers: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Tell what becomes of a call from CALLER (a number, or anonymous) to DIALLED, and why.
 
     The engine that routes is asked, with the real store; nothing is sent and nothing is learned.
+
+    With --call-id it is a past call, decided at its time by the rules of now, with the bindings that the records of
+    that moment tell (not those that were made by hand) and the VIPs and lists of now.
     """
-    engine = _engine(context)
-    directory = engine.directory
-    if peer is not None and peer not in directory.peers:
-        raise Misconfigured(f'there is no peer "{peer}"{closest(peer, directory.peers)}')
-    now = context.moment(at)
-    request = make_request(directory, caller, dialled, peer or first_trunk(directory), _headers(headers), str(now))
-    with _store(context) as store:
-        found = explain(engine, Facts(request, store), State(), now)
+    engine = working_engine(context)
+    if call_id is not None:
+        found = _explain_past(context, engine, call_id)
+    elif caller is None or dialled is None:
+        raise Misconfigured(
+            "who calls whom? sipacr explain CALLER DIALLED, or a past call: sipacr explain --call-id ID"
+        )
+    else:
+        directory = engine.directory
+        if peer is not None and peer not in directory.peers:
+            raise Misconfigured(f'there is no peer "{peer}"{closest(peer, directory.peers)}')
+        now = context.moment(at)
+        request = make_request(directory, caller, dialled, peer or first_trunk(directory), _headers(headers), str(now))
+        with store_of(context) as store:
+            found = explain(engine, Facts(request, store), State(), now)
     if as_json:
         click.echo(json.dumps(explanation_as_json(found), ensure_ascii=False, indent=2))
     else:
@@ -178,8 +196,24 @@ def explain_command(
         raise click.exceptions.Exit(STORE)
 
 
+def _explain_past(context: Context, engine: Engine, call_id: str) -> Explanation:
+    from sipacr.replay import PastStore
+    from sipacr.store.records import of_customer, one
+
+    with context.database() as database:
+        report = one(database.connection, call_id)
+        if report is None:
+            raise Failure(f"no record of {call_id} is kept: it is no Call-ID of a call, or its record is purged")
+        others = [each for each in of_customer(database.connection, report.customer) if each.uid != report.uid]
+    anonymous = report.direction == "in" and not report.customer
+    request = Request(report.caller, report.dialled, report.peer, anonymous, report.headers, report.call_id)
+    with store_of(context) as store:
+        past = PastStore(store, engine, others, report.started)
+        return explain(engine, Facts(request, past), State(), report.started)
+
+
 @contextmanager
-def _store(context: Context) -> Iterator[Store]:
+def store_of(context: Context) -> Iterator[Store]:
     """The store as the router reads it; before the router's first start an empty one."""
     from sipacr.store import Reader
 
@@ -219,7 +253,7 @@ def schedule() -> None:
 @click.pass_obj
 def next_change(context: Context, names: tuple[str, ...], at: str, as_json: bool) -> None:
     """Tell whether schedules (all, or NAMES) are open, and when that changes."""
-    schedules = _engine(context).ruleset.schedules
+    schedules = working_engine(context).ruleset.schedules
     for name in names:
         if name not in schedules:
             raise Misconfigured(f'there is no schedule "{name}"{closest(name, schedules)}')

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from sipacr.memory.report import Leg, NotTried, Report, Talk
 from sipacr.routing.facts import Number
@@ -34,6 +34,21 @@ _ANSWERED = """
     ON CONFLICT (customer) DO UPDATE SET last = ?2 WHERE last < ?2
 """
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Asked(NamedTuple):
+    """What was known of a relayed call when it was decided."""
+
+    uid: str
+    call_id: str
+    started: float  # unix seconds
+    peer: str
+    headers: Mapping[str, Sequence[str]]
+    caller: Number
+    dialled: Number
+
+
+_NO_HEADERS: Mapping[str, Sequence[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,7 @@ def write(connection: sqlite3.Connection, report: Report) -> bool:
         identity = connection.execute(_INSERT, _row(report)).lastrowid
     else:
         (identity,) = known
-        earlier = next(_read(connection, "WHERE id = ?", (identity,)))
+        earlier = of_identity(connection, identity)
         if not report.replaces(earlier):
             return False
         connection.execute(_UPDATE, (*_row(report), identity))
@@ -93,6 +108,11 @@ def of_customer(connection: sqlite3.Connection, customer: str) -> Iterator[Repor
     return _read(connection, "WHERE customer = ? AND customer <> '' ORDER BY started, id", (customer,))
 
 
+def newest_of_customer(connection: sqlite3.Connection, customer: str) -> Iterator[Report]:
+    """All records of one customer, the newest first."""
+    return _read(connection, "WHERE customer = ? AND customer <> '' ORDER BY started DESC, id DESC", (customer,))
+
+
 def between(
     connection: sqlite3.Connection, since: float, until: float, *, direction: str | None = None
 ) -> Iterator[Report]:
@@ -105,6 +125,18 @@ def between(
     return _read(connection, f"WHERE started >= ? AND started < ?{only} ORDER BY started, id", parameters)
 
 
+def by_customer(connection: sqlite3.Connection, since: float, until: float) -> Iterator[list[Report]]:
+    """Customer by customer, all their records from before `until` (unix seconds), of those customers whom somebody
+    called between `since` and `until`. To be read within one transaction of the caller's."""
+    where = """
+        WHERE customer IN (
+            SELECT customer FROM records WHERE started >= ? AND started < ? AND direction = 'out' AND customer <> ''
+        ) AND customer <> '' AND started < ? ORDER BY customer, started
+    """
+    for _, reports in groupby(_read(connection, where, (since, until, until)), key=lambda report: report.customer):
+        yield list(reports)
+
+
 def one(connection: sqlite3.Connection, name: str) -> Report | None:
     """The record with this uid or, the newest of them, this Call-ID."""
     for where in ("uid = ?", "call_id = ? AND call_id <> ''"):
@@ -114,6 +146,11 @@ def one(connection: sqlite3.Connection, name: str) -> Report | None:
     return None
 
 
+def of_identity(connection: sqlite3.Connection, identity: int) -> Report:
+    """The record in this row, which must be there."""
+    return next(_read(connection, "WHERE id = ?", (identity,)))
+
+
 def close_lost(connection: sqlite3.Connection) -> list[Report]:
     """Close what a crash left open: relayed calls that go on by their records are lost. In the caller's transaction,
     before the first new call; returns them as they are kept now, with the last moment they are known to have lived."""
@@ -121,6 +158,17 @@ def close_lost(connection: sqlite3.Connection) -> list[Report]:
     lost = [replace(report, outcome="lost") for report in _read(connection, where, ())]
     connection.execute(f"UPDATE records SET outcome = 'lost' {where}")
     return lost
+
+
+def asked(connection: sqlite3.Connection, since: float, until: float) -> Iterator[Asked]:
+    """The relayed calls that began in `since <= started < until` (unix seconds), the earliest first."""
+    sql = f"""
+        SELECT uid, call_id, started, peer, headers, {", ".join(_NUMBERS)} FROM records
+        WHERE started >= ? AND started < ? AND source = 'relay' ORDER BY started
+    """
+    for uid, call_id, started, peer, headers, *numbers in connection.execute(sql, (since, until)):
+        found = json.loads(headers) if headers else _NO_HEADERS
+        yield Asked(uid, call_id, started, peer, found, Number._make(numbers[:3]), Number._make(numbers[3:]))
 
 
 def count(connection: sqlite3.Connection, since: float, until: float) -> int:

@@ -63,6 +63,14 @@ def purge_bindings(connection: sqlite3.Connection, before: float, place: Place) 
     return len(old)
 
 
+def old(connection: sqlite3.Connection, records: float, bindings: float) -> tuple[int, int]:
+    """How many records and bindings may go that are from before these moments (unix seconds)."""
+    of_records = connection.execute("SELECT count(*) FROM records WHERE started < ?", (records,)).fetchone()[0]
+    where = f"{_LAST} < ? AND NOT in_progress AND NOT calling"
+    of_bindings = connection.execute(f"SELECT count(*) FROM bindings WHERE {where}", (bindings,)).fetchone()[0]
+    return int(of_records), int(of_bindings)
+
+
 def delete(connection: sqlite3.Connection, identities: list[tuple[int]]) -> None:
     """Delete these records with all that belongs to them."""
     for table, column in (("records", "id"), ("legs", "record"), ("talks", "record")):
