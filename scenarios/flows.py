@@ -17,7 +17,7 @@ steps, each of one party; the parties do not wait for each other, so the order b
 
 Words after a sent message: the name of a body; `to=METHOD` (a response; default: to the last request); `tag=TEXT` (To
 tag); `uri=URI`; `again` (the same request once more); `retrans` (repeated by SIPp until answered). After one that is
-received: `of=METHOD` (a response; default: to the last request sent).
+received: `of=METHOD` (a response; default: to the last request sent); `lost=PERCENT`.
 """
 
 import re
@@ -164,7 +164,7 @@ class Script:
         self._dial = flow.settings.get("dial", "")
         self._routed = flow.settings.get("proxy") == party  # it is behind a proxy, which has a second Via and a route
         steps = [step for step in flow.steps if step.party == party]
-        self._calls_out = steps[0].kind == ">"
+        self._calls_out = next(step.kind for step in steps if step.kind != "pause") == ">"
         if self._calls_out:
             caller = flow.settings.get("from", f'"Secret {party}" <sip:+48601000111@secret-{party}.example>')
             self._assign("local", f"{caller};tag={party}[pid]-[call_number]")
@@ -195,6 +195,7 @@ class Script:
         elif step.kind == ">":
             lines = self._response(step) if step.what.isdecimal() else self._request(step)
             retrans = ' retrans="500"' if "retrans" in step.words else ""
+            retrans += f' lost="{lost}"' if (lost := step.word("lost")) else ""
             self._out += [f"  <send{retrans}><![CDATA[", *(f"    {line}" for line in lines), "  ]]></send>"]
         else:
             self._receive(step)
@@ -281,6 +282,7 @@ class Script:
     def _receive(self, step: Step) -> None:
         actions = [self._look(expression, there) for expression, there in step.found]
         more = ' optional="true"' if step.kind == "<?" else ""
+        more += f' lost="{lost}"' if (lost := step.word("lost")) else ""
         if step.what.isdecimal():
             code = int(step.what)
             method = step.word("of") or ("CANCEL" if self._cancelled and code == 200 else self._sent[-1][0])
@@ -305,8 +307,10 @@ class Script:
                     actions.append(self._take(header, f"{letter}_{method}"))
                 if self._routed and method != "CANCEL":
                     second = self._take("Via", f"w_{method}")
-                    actions.append(second.replace(' check_it', ' occurrence="2" check_it'))
-                    actions += [self._take("Record-Route", "routes")] if method == "INVITE" and not self._confirmed else []
+                    actions.append(second.replace(" check_it", ' occurrence="2" check_it'))
+                    actions += (
+                        [self._take("Record-Route", "routes")] if method == "INVITE" and not self._confirmed else []
+                    )
             if method in ("INVITE", "UPDATE"):
                 actions.append(self._take_contact())
             if method == "INVITE":
@@ -316,7 +320,7 @@ class Script:
                 own = f"[$t_INVITE];tag={self._party}[pid]-[call_number]"
                 self._variables.add("local")
                 actions.append(f'    <assignstr assign_to="local" value={_quoted(own)}/>')
-        if more:  # nothing may be demanded of what need not come
+        if step.kind == "<?":  # nothing may be demanded of what need not come
             actions = [action.replace(' check_it="true"', "") for action in actions]
         self._out += [head, "    <action>", *actions, "    </action>", "  </recv>"] if actions else [head[:-1] + "/>"]
 
@@ -380,10 +384,15 @@ def _start(flow: Flow, party: str, folder: Path, net: str) -> "subprocess.Popen[
     with (folder / f"{party}.out").open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
     if not steps or steps[0].kind == "<":
-        until = time.monotonic() + 5
-        while not _bound(address, transport) and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.005)
+        wait_for(address, transport, process)
     return process
+
+
+def wait_for(address: str, transport: str, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until something is bound to our port of this address, the process has ended, or 5 s have passed."""
+    until = time.monotonic() + 5
+    while not _bound(address, transport) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
 
 
 def _bound(address: str, transport: str) -> bool:

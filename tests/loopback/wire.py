@@ -68,9 +68,14 @@ def read(trace: str) -> list[Heard]:
     return messages
 
 
-def faults(traces: Mapping[str, list[Heard]], net: str, router: str) -> Iterator[str]:
-    """What is wrong in what the router sent to each party. `net` begins all addresses, `router` is its own."""
+def faults(traces: Mapping[str, list[Heard]], net: str, router: str, behind: str = "") -> Iterator[str]:
+    """What is wrong in what the router sent to each party, but for the one that is `behind` a proxy.
+
+    `net` begins all addresses, `router` is its own.
+    """
     for party, messages in traces.items():
+        if party == behind:
+            continue
         heard = [message for message in messages if not message.sent]
         others = {name: trace for name, trace in traces.items() if name != party}
         told = [(f"{party}: {message.start}: ", fault) for message in heard for fault in _of_one(message, router)]
@@ -154,7 +159,7 @@ def _of_all(messages: list[Heard]) -> Iterator[str]:
     """Each answer belongs to a request, CSeqs rise, ACK and CANCEL are those of their INVITE."""
     asked: dict[tuple[str, str], Heard] = {}
     numbers: dict[tuple[bool, str], int] = {}
-    invites: dict[int, Heard] = {}
+    invites: dict[tuple[str, int], Heard] = {}  # by Call-ID and CSeq number
     finals: dict[str, int] = {}
     rseq: dict[str, int] = {}
     for message in messages:
@@ -173,9 +178,10 @@ def _of_all(messages: list[Heard]) -> Iterator[str]:
                     yield "RSeq does not rise by one"
                 rseq[tag] = number
         elif message.method in ("ACK", "CANCEL"):
-            yield from _of_invite(message, invites.get(message.seq), finals)
+            yield from _of_invite(message, invites.get((message.get("Call-ID"), message.seq)), finals)
         else:
-            invites.update({message.seq: message} if message.method == "INVITE" else {})
+            if message.method == "INVITE":
+                invites[message.get("Call-ID"), message.seq] = message
             last = numbers.get((False, message.get("Call-ID")), 0)
             if message.seq < last or (message.seq == last and key not in asked):
                 yield f"{message.method}: CSeq does not rise"
