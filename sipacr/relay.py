@@ -16,9 +16,11 @@ from sipacr.calls.health import Watch
 from sipacr.calls.network import Flow, Target
 from sipacr.calls.registration import Registrant
 from sipacr.calls.timers import Timers
+from sipacr.loud import Loud
 from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.facts import State
 from sipacr.sip.dns import Names
+from sipacr.sip.door import Door
 from sipacr.sip.exchange import Exchange
 from sipacr.sip.front import Front
 from sipacr.sip.inlet import Inlet
@@ -33,7 +35,7 @@ _TOKEN = 10  # bytes
 
 
 class Relay:
-    """Everything that relayed calls need. `inlet` is where messages come in."""
+    """Everything that relayed calls need. `door` is where all messages come in, `inlet` where those of calls do."""
 
     def __init__(
         self,
@@ -51,9 +53,11 @@ class Relay:
         self._names = names
         self._token = token = _tokens().__next__
         self._timers = timers = Timers(loop.time())
-        self.exchange = Exchange(loop, front, find, self._targets, self._failed)
+        self.door = Door(front, Loud(log).say, loop.time)
+        self.exchange = Exchange(loop, self.door, find, self._targets, self._failed)
         self.calls = Calls(self.exchange, timers, token, directory, state, f"r{token()[:10]}-", time.time)
         self.inlet = Inlet(self.calls, timers, parser, self.exchange, loop.time, self._done)
+        self.door.core = self.inlet
         self.watch = Watch(self.exchange, timers, self.calls.transactions, token, self._turned)
         self.calls.on_suspicion = self.watch.unreachable
         self.registrants: dict[str, Registrant] = {}
@@ -65,6 +69,7 @@ class Relay:
     def take(self, directory: Directory) -> None:
         """Peers as they are from now on. Calls in progress keep those that they began with."""
         self.calls.take(directory)
+        self.door.take(directory)
         self.exchange.forget_peers()
         self.watch.follow(directory.peers.values())
         for name, registrant in list(self.registrants.items()):
@@ -180,6 +185,8 @@ class Relay:
             "live": len(self.calls.live),
             "down": sorted(self.watch.down),
             "registrations": {name: registrant.said() for name, registrant in self.registrants.items()},
+            "refused": dict(self.door.counts),
+            "delay": round(self.door.delay, 3),
             "our_faults": self.inlet.counts["errors"],
         }
 

@@ -47,6 +47,7 @@ log = logging.getLogger("sipacr")
 
 MISCONFIGURED = 2  # exit status
 _HEARTBEAT = 1.0  # seconds
+_LOOK = 0.1  # seconds between two looks at how late the loop is
 _DNS_FIRST = 1.0  # seconds that a start waits for the names of peers; what comes meanwhile waits in the sockets
 
 
@@ -193,6 +194,8 @@ class Service:
         self._take_sources()
         self._start_sockets()
         self._beat()
+        self._looking_at = self._loop.time()
+        self._look()
         commands = {
             "reload": lambda _: self._reload(),
             "reload-tested": lambda _: self._reload(tested=True),
@@ -254,15 +257,15 @@ class Service:
         self.front.relay = self.relay.inlet
 
     def _start_sockets(self) -> None:
-        listen, exchange = self._loaded.settings.listen, self.relay.exchange
+        listen, exchange, door = self._loaded.settings.listen, self.relay.exchange, self.relay.door
         self.front.set_own_addresses(_own_addresses(self._listening, listen.public))
         udp: dict[int, UdpSocket] = {}
         for number, bound in enumerate(self._listening):
             if bound.kind == "udp":
-                udp[number] = UdpSocket(bound.sock, self._loop, self._find, self.front.datagram, number)
+                udp[number] = UdpSocket(bound.sock, self._loop, self._find, door.datagram, number, door.waited)
             else:
                 tls = self._tls if bound.kind == "tls" else None
-                self._streams.append(StreamListener(bound.sock, self._loop, self._find, self.front, tls, exchange))
+                self._streams.append(StreamListener(bound.sock, self._loop, self._find, door, tls, exchange))
         self._udp = list(udp.values())
         addresses = [Listening(bound.kind, bound.host, bound.port) for bound in self._listening]
         exchange.listen(addresses, udp, listen.public)
@@ -388,6 +391,13 @@ class Service:
             return
         self.router.rest()
         self._loop.call_later(_HEARTBEAT, self._beat)
+
+    def _look(self) -> None:
+        """See how late the loop is."""
+        now = self._loop.time()
+        self.relay.door.late(max(0.0, now - self._looking_at))
+        self._looking_at = now + _LOOK
+        self._loop.call_at(self._looking_at, self._look)
 
 
 def _store_problem(path: Path) -> str | None:

@@ -68,6 +68,15 @@ TOP = [
     ("store: {path: }", ['2:9: error: "path" has no value']),
 ]
 
+RATES = [("50/s", 50.0), ("600/min", 10.0), ("90/m", 1.5), ("36/h", 0.01)]
+NO_RATES = [
+    ("50", '"50" is no rate; write it like 50/s or 600/min'),
+    ("0/s", '"0/s" is no rate; write it like 50/s or 600/min'),
+    ("5/d", '"5/d" is no rate; write it like 50/s or 600/min'),
+    ("1.5/s", '"1.5/s" is no rate; write it like 50/s or 600/min'),
+    ("999999/s", '"999999/s" is not from one call an hour to 100000/s'),
+]
+
 # Lines 1 and 4: which peers could not be called.
 WAYS = [
     ('listen: {tcp: "127.0.0.1:5060"}', "pbx: {role: pbx, address: 10.0.0.5, mode: redirect}", []),
@@ -218,6 +227,22 @@ def test_numbers(tmp_path: Path, text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(("text", "expected"), PEERS)
 def test_peers(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert said(tmp_path, instead(4, f"  {text}")) == expected
+
+
+@pytest.mark.parametrize(("text", "rate"), RATES)
+def test_rates(tmp_path: Path, text: str, rate: float) -> None:
+    line = f"  pbx: {{role: pbx, address: 10.0.0.5, mode: redirect, max_rate: {text}, max_rate_each: {text}}}"
+    settings = load(tmp_path, "fallback: queue-main", None, SETTINGS.replace(LINES[3], line))[0]
+    assert settings is not None
+    peer = settings.directory.peers["pbx"]
+    assert peer.max_rate == pytest.approx(rate)
+    assert peer.max_rate_each == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(("text", "expected"), NO_RATES)
+def test_no_rates(tmp_path: Path, text: str, expected: str) -> None:
+    line = f"pbx: {{role: pbx, address: 10.0.0.5, mode: redirect, max_rate: {text}}}"
+    assert said(tmp_path, instead(4, f"  {line}")) == [f"4:65: error: {expected}"]
 
 
 @pytest.mark.parametrize(("listen", "pbx", "expected"), WAYS)

@@ -244,6 +244,11 @@ class Transactions:
         key = server_key(message, flow, message.method)
         return key in self._servers or self._late_servers.get(key) is not None
 
+    def knows_invite(self, via: str, host: str) -> bool:
+        """Whether an INVITE with this top Via from this address was taken."""
+        key = (*branch_and_sent_by(via), "INVITE", host)
+        return key in self._servers or self._late_servers.get(key) is not None
+
     def ack(self, message: Message, flow: Flow) -> bool:
         """Whether this ACK belongs to an INVITE without a 2xx and is absorbed; if not it is for a dialog."""
         transaction = self._servers.get(server_key(message, flow, "INVITE"))

@@ -64,6 +64,8 @@ class Peer:
     early: Early = "many"  # early dialogs of one call towards it: one To tag for each leg that rings, or a single one
     outbound_proxy: str | None = None  # "host:port" or "host": the first Route, and where requests to it are sent
     max_calls: int | None = None  # at once, in both directions
+    max_rate: float | None = None  # calls a second that it may begin
+    max_rate_each: float | None = None  # the same for each of the addresses that it calls from
     session_expires: float = 1800.0  # seconds that we ask for (RFC 4028); 0: no session timer of ours
     max_call: float = 14_400.0  # seconds from the answer to the hanging up by us
     health: Health | None = None  # None: it is not asked

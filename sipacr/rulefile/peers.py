@@ -1,5 +1,6 @@
 """A peer as sipacr.yaml describes it: what may be written, and the Peer that comes of it."""
 
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -31,6 +32,9 @@ from sipacr.rulefile.yamltree import Mapping, Node, Text
 _SHORTEST_SESSION = 90.0  # seconds: the least Session-Expires of RFC 4028 4.2
 _SHORTEST_REGISTRATION = 60.0  # seconds: under that most registrars answer 423
 
+_RATE = re.compile(r"^([1-9][0-9]{0,5})/(s|min|m|h)$")
+_SECONDS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+
 
 def read_session(node: Node) -> float:
     """Seconds between refreshes, 0 for `off`."""
@@ -48,6 +52,18 @@ def read_registration(node: Node) -> float:
     if not _SHORTEST_REGISTRATION <= seconds <= 86_400:
         raise ValueError(f'"{node}" is not from 60s to 24h')
     return seconds
+
+
+def read_rate(node: Node) -> float:
+    """Calls a second."""
+    text = read_text(node, "a rate such as 50/s")
+    found = _RATE.fullmatch(text)
+    if found is None:
+        raise ValueError(f'"{text}" is no rate; write it like 50/s or 600/min')
+    rate = float(found[1]) / _SECONDS[found[2]]
+    if not 0 < rate <= 100_000:
+        raise ValueError(f'"{text}" is not from one call an hour to 100000/s')
+    return rate
 
 
 def read_password_file(node: Node, info: ValidationInfo) -> tuple[Path, str]:
@@ -77,6 +93,7 @@ Count = Annotated[
     int, PlainValidator(whole(1, 100, "a whole number")), WithJsonSchema({"type": "integer", "minimum": 1})
 ]
 _CALLS = WithJsonSchema({"type": "integer", "minimum": 1})
+Rate = Annotated[float, PlainValidator(read_rate), WithJsonSchema({"type": "string", "pattern": _RATE.pattern})]
 Country = Annotated[
     NumberPlan, PlainValidator(read_country), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{2}$"})
 ]
@@ -167,6 +184,8 @@ class PeerShape(Shape):
     max_calls: Annotated[int, PlainValidator(whole(1, 100_000, "a number of calls")), _CALLS] | None = Field(
         None, description="at once, in both directions; more are refused or go elsewhere"
     )
+    max_rate: Rate | None = Field(None, description="calls that it may begin, such as 50/s; more are refused")
+    max_rate_each: Rate | None = Field(None, description="the same for each of its addresses")
     session_expires: Annotated[float, PlainValidator(read_session), DURATION_SCHEMA, OrSchema({"enum": ["off"]})] = (
         Field(1800.0, description="session timer (RFC 4028), or off")
     )
@@ -202,6 +221,8 @@ class PeerShape(Shape):
             early=self.early,
             outbound_proxy=self.outbound_proxy,
             max_calls=self.max_calls,
+            max_rate=self.max_rate,
+            max_rate_each=self.max_rate_each,
             session_expires=self.session_expires,
             max_call=self.max_call,
             health=None if self.health is None else self.health.asking(),

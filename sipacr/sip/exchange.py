@@ -15,8 +15,7 @@ from typing import Literal, NamedTuple
 from sipacr.calls.network import Flow, Target, Transport
 from sipacr.routing.directory import Peer
 from sipacr.sip.certificates import is_of
-from sipacr.sip.front import Front
-from sipacr.sip.streams import Connection, next_number
+from sipacr.sip.streams import Connection, Reader, next_number
 from sipacr.sip.udp import UdpSocket
 
 log = logging.getLogger("sipacr.sip")
@@ -45,7 +44,7 @@ class Exchange:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        front: Front,
+        front: Reader,
         find: Callable[[str, int], Peer | None],
         targets: Callable[[str], Sequence[Target]],
         failed: Callable[[Flow], None],

@@ -68,6 +68,14 @@ class Inlet:
         self.idle = True  # no message can belong to a relayed call
         self.counts: Counter[str] = Counter()
 
+    def is_full(self, peer: Peer) -> bool:
+        """Whether this peer has as many calls at once as it may."""
+        return self._calls.is_full(peer)
+
+    def knows_invite(self, via: str, host: str) -> bool:
+        """Whether an INVITE with this Via from this address was taken before."""
+        return self._calls.transactions.knows_invite(via, host)
+
     def request(self, head: Head, peer: Peer, host: bytes, port: int, number: int) -> bool:
         """Any request but ACK that passed the gate's `syntax`. True: it is the core's, who answers by itself."""
         try:

@@ -14,7 +14,6 @@ from typing import Any, Literal, Protocol
 
 from sipacr.routing.directory import Peer
 from sipacr.sip.answer import Reply, Verdict, status
-from sipacr.sip.front import Front
 from sipacr.sip.library import MAX_MESSAGE
 from sipacr.sip.scan import Head, check_body
 
@@ -36,11 +35,24 @@ def next_number() -> int:
     return next(_numbers)
 
 
+class Reader(Protocol):
+    """Who reads messages: a `Front`, or what stands before it."""
+
+    def scan(self, text: bytes) -> Head:
+        """Read a head."""
+
+    def refuse(self, head: Head, verdict: Verdict, host: bytes, port: int) -> Reply | None:
+        """Refuse a message of which no more than the head is known."""
+
+    def request(self, head: Head, peer: Peer, host: bytes, port: int, number: int = 0) -> Reply | None:
+        """Take a message."""
+
+
 class Owner(Protocol):
     """Who accepts or opens connections."""
 
     loop: asyncio.AbstractEventLoop
-    front: Front
+    front: Reader
     find: Find
 
     def opened(self, connection: "Connection") -> None:
@@ -217,7 +229,7 @@ class StreamListener:
         sock: socket.socket,
         loop: asyncio.AbstractEventLoop,
         find: Find,
-        front: Front,
+        front: Reader,
         tls: ssl.SSLContext | None = None,
         watcher: Watcher | None = None,
     ) -> None:

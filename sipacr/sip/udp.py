@@ -7,9 +7,11 @@ millisecond, as a network card does under load: waking up for each datagram cost
 
 import asyncio
 import errno
+import fcntl
 import logging
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +32,8 @@ _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49  # linux/in.h, linux/in6.h
 _NAME = 28  # bytes of a sockaddr_in6; a sockaddr_in has 16
 _WAITING = 4096  # answers that wait for room in the socket's buffer; beyond it the oldest go, as the network would
 _REMEMBERED = 16_384
+_SIOCGSTAMPNS = 0x8907  # asm-generic/sockios.h: when the datagram that was read last came in
+_TIMESPEC = struct.Struct("qq").unpack
 _libc: Any = ffi.dlopen(None)
 
 _HEADER = 16  # bytes of a cmsghdr
@@ -86,10 +90,19 @@ class UdpSocket:
     """One bound UDP socket in the loop: reads, asks `receive` what to answer, sends."""
 
     def __init__(
-        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, find: Find, receive: Receive, number: int = 0
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        find: Find,
+        receive: Receive,
+        number: int = 0,
+        waited: Callable[[float], None] | None = None,
     ) -> None:
         """`find` tells the peer of an address (None: a stranger, dropped unread); `receive` never raises and is told
-        the `number` of this socket."""
+        the `number` of this socket. `waited` is told before each batch how many seconds it has waited for us, 0 where
+        nothing is left behind it."""
+        self._waited = waited
+        self._stamp = bytearray(16)
         self._sock = sock
         self._loop = loop
         self._find = find
@@ -211,6 +224,8 @@ class UdpSocket:
         count: int = _libc.recvmmsg(self._fd, self._in.headers, BATCH, socket.MSG_DONTWAIT, ffi.NULL)
         if count <= 0:
             return 0
+        if self._waited is not None:
+            self._waited(self._age() if count == BATCH else 0.0)
         headers, data, names, length = self._in.headers, self._in.data, self._in.names, self._name_length
         known, receive, number = self._known, self._receive, self._number
         replies: list[_Message] = []
@@ -235,6 +250,16 @@ class UdpSocket:
         if self._queued:
             self._flush()
         return count
+
+    def _age(self) -> float:
+        """Seconds since the last datagram that was read has arrived; 0 where the kernel does not tell."""
+        try:
+            fcntl.ioctl(self._fd, _SIOCGSTAMPNS, self._stamp)
+        except OSError:  # none before the first call: it makes the kernel take the time
+            return 0.0
+        seconds, nanoseconds = _TIMESPEC(self._stamp)
+        age: float = time.time() - seconds - nanoseconds * 1e-9
+        return max(0.0, age)
 
     def _who(self, name: bytes) -> tuple[Peer, bytes, int] | None:
         """The peer behind a raw sockaddr. Only peers are remembered."""
