@@ -56,14 +56,15 @@ class Fork:
 
     __slots__ = ("decision", "no", "test", "yes")
 
-    def __init__(self) -> None:
+    def __init__(self, ungrown: "Fork | None") -> None:
+        """`ungrown` is where both answers lead at first; None: nowhere but here."""
         self.test: Test | None = None
-        self.yes = self.no = _UNGROWN
+        self.yes: Fork = ungrown or self
+        self.no: Fork = ungrown or self
         self.decision: Decision | None = None
 
 
-_UNGROWN: Fork = object.__new__(Fork)  # where nobody has been yet
-_UNGROWN.test = _UNGROWN.decision = None
+_UNGROWN = Fork(None)  # where nobody has been yet
 
 
 class Walk:
@@ -176,7 +177,7 @@ class Walk:
 
     def _fork(self) -> Fork:
         self._forks += 1
-        return Fork()
+        return Fork(_UNGROWN)
 
     def decision(self, matched: tuple[int, ...]) -> Decision:
         """What the rules at these positions say together."""
