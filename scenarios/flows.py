@@ -16,8 +16,9 @@ steps, each of one party; the parties do not wait for each other, so the order b
     A silence 500           nothing comes for so long
 
 Words after a sent message: the name of a body; `to=METHOD` (a response; default: to the last request); `tag=TEXT` (To
-tag); `uri=URI`; `again` (the same request once more); `retrans` (repeated by SIPp until answered). After one that is
-received: `of=METHOD` (a response; default: to the last request sent); `lost=PERCENT`.
+tag); `uri=URI`, `cseq=NUMBER`, `hops=NUMBER` (a request); `again` (the same request once more); `retrans` (repeated by
+SIPp until answered). After one that is received: `of=METHOD` (a response; default: to the last request sent). After
+both: `lost=PERCENT`.
 """
 
 import re
@@ -64,7 +65,7 @@ REASONS = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
     199: "Early Dialog Terminated", 200: "OK", 202: "Accepted", 302: "Moved Temporarily", 400: "Bad Request",
     401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 407: "Proxy Authentication Required",
-    408: "Request Timeout", 422: "Session Interval Too Small", 480: "Temporarily Unavailable",
+    408: "Request Timeout", 420: "Bad Extension", 422: "Session Interval Too Small", 480: "Temporarily Unavailable",
     481: "Call Does Not Exist", 482: "Loop Detected", 486: "Busy Here", 487: "Request Terminated",
     488: "Not Acceptable Here",
     491: "Request Pending", 500: "Server Internal Error", 503: "Service Unavailable", 600: "Busy Everywhere",
@@ -223,7 +224,7 @@ class Script:
             branch += "a" if method == "ACK" and self._final < 300 else ""
             self._cancelled = method == "CANCEL"
         else:
-            seq = self._seq = self._seq + 1
+            seq = self._seq = int(step.word("cseq") or self._seq + 1)
             branch = f"z9hG4bK-{self._party}[pid]-[call_number]-{seq}{method}"
         if method not in ("ACK", "CANCEL"):
             self._sent.append((method, seq, branch))

@@ -82,18 +82,21 @@ class Lane:
             process.terminate()
             process.wait(10)
 
-    def play(self, path: Path, folder: Path) -> None:
-        """One flow; the strict reading is part of it."""
+    def play(self, path: Path, folder: Path) -> Path:
+        """One flow, whose traces are in the folder then; the strict reading is part of it."""
         flow = flows.read(path, self.net)
         folder.mkdir()
         with self._proxy() if "proxy" in flow.settings else contextlib.nullcontext():
             flows.play(flow, folder, self.net)
         if any(step.word("lost") for step in flow.steps):
-            return  # SIPp writes nothing of what it loses
+            return folder  # SIPp writes nothing of what it loses
         traces = {party: wire.read(flows.log(folder, party)) for party in flow.parties}
         assert all(traces.values()), f"there is no trace in {folder}"
         found = list(wire.faults(traces, self.net, self.net + flows.ROUTER, flow.settings.get("proxy", "")))
         assert not found, f"{path.stem} ({folder}):\n" + "\n".join(found)
+        if flow.places["A"][0] == "strict":  # he knows one dialog
+            assert len({message.tag("To") for message in traces["A"] if message.code > 100}) == 1
+        return folder
 
 
 def _nets(count: int) -> list[str]:
@@ -112,19 +115,20 @@ def _nets(count: int) -> list[str]:
 @pytest.fixture(scope="module")
 def played(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[None]]]:
+) -> Iterator[dict[str, Future[Path]]]:
     """All flows that are asked for, begun; what becomes of each is in its future."""
     folder = tmp_path_factory.mktemp("relay")
-    here = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    here = [item for item in request.session.items if item.path == request.path and item.originalname == "test_flow"]
     skipped = {item for item in here for mark in item.iter_markers("skipif") if mark.args[0]}
-    wanted = [item.callspec.params["path"] for item in here if item not in skipped]
+    wanted = [SCENARIOS / "relay/basic.flow", *(item.callspec.params["path"] for item in here if item not in skipped)]
+    wanted = list(dict.fromkeys(wanted))
     lanes: Queue[Lane] = Queue()
     started = [Lane(folder / f"lane{number}", net) for number, net in enumerate(_nets(min(LANES, len(wanted) or 1)))]
 
-    def play(path: Path) -> None:
+    def play(path: Path) -> Path:
         lane = lanes.get()
         try:
-            lane.play(path, folder / path.stem)
+            return lane.play(path, folder / path.stem)
         finally:
             lanes.put(lane)
 
@@ -153,8 +157,52 @@ def _marked(path: Path) -> object:
 
 
 @pytest.mark.parametrize("path", [_marked(path) for path in FLOWS])
-def test_flow(played: dict[str, Future[None]], path: Path) -> None:
+def test_flow(played: dict[str, Future[Path]], path: Path) -> None:
     played[path.stem].result(60)
+
+
+# What the router might say wrong, in the flow `basic`: at which party, what of its trace, what instead.
+MISTAKES = [
+    ("A", "rport=5060;", ""),
+    ("A", "Timestamp: 54\nContent", "Content"),
+    ("A", ";tag=r", ";other=r"),
+    ("A", "Contact: <sip:{router}:5060>", "Contact: <sip:10.0.0.1:5060>"),
+    ("A", "Contact: <sip:{router}:5060>\n", ""),
+    ("A", "Contact: <sip:{router}:5060>", "Contact: <sip:contact-B@{router}:5060>"),
+    ("A", "Contact: <sip:{router}:5060>", "Contact: <sip:{router}:5060>\nServer: secret-B/1.0"),
+    ("A", "m=audio 40066", "m=audio 40067"),
+    ("A", "Content-Type: application/sdp\nContent-Length: 172", "Content-Length: 172"),
+    ("B", "Max-Forwards: 69", "X-Forwards: 69"),
+    ("B", "CSeq: 1 ACK", "CSeq: 2 ACK"),
+    ("B", "CSeq: 2 BYE", "CSeq: 1 BYE"),
+    ("B", ";rport\nMax", "\nMax"),
+    ("B", "branch=z9hG4bK", "branch="),
+    ("B", "Call-ID: ", "X-Route: {net}1\nCall-ID: "),
+    ("B", "Subject: hello", "Subject: "),
+    ("B", "MESSAGE, REFER, NOTIFY\n", "MESSAGE, REFER, NOTIFY, PUBLISH\n"),
+]
+
+
+@pytest.mark.parametrize(("party", "said", "instead"), MISTAKES)
+def test_the_strict_reading_finds_mistakes(
+    played: dict[str, Future[Path]], party: str, said: str, instead: str
+) -> None:
+    folder = played["basic"].result(60)
+    texts = {name: flows.log(folder, name).replace("\r\n", "\n") for name in "AB"}
+    found = re.search(r"(\d+\.\d+\.\d+\.)1:5060;branch", texts["A"])
+    assert found is not None
+    net = found[1]
+    router = net + flows.ROUTER
+    parts = re.split(r"(?m)^(?=-{40,} )", texts[party])
+    received = [" received [" in part.partition("\n\n")[0] for part in parts]
+    changed = [
+        part.replace(said.format(router=router, net=net), instead.format(router=router, net=net)) if theirs else part
+        for part, theirs in zip(parts, received, strict=True)
+    ]
+    assert changed != parts
+    assert not list(wire.faults({name: wire.read(text) for name, text in texts.items()}, net, router))
+    texts[party] = "".join(changed)
+    assert list(wire.faults({name: wire.read(text) for name, text in texts.items()}, net, router))
 
 
 def test_the_readme_tells_of_every_flow() -> None:
