@@ -79,7 +79,7 @@ def plain_facts(plain: Plain, peer: Peer, call_id: str) -> Request:
 
 def shaped_facts(shape: Shape, values: Values, peer: Peer) -> Request:
     """The facts of an INVITE of this shape: the same again."""
-    target, user, _, from_tag, call_id, cseq, _, _ = values
+    target, user, _, from_tag, call_id, cseq, _, _, _, _ = values
     dialled = shape.dialled.get(target)
     if dialled is None:
         dialled = peer.plan.read(target.decode())

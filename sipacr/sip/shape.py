@@ -79,12 +79,10 @@ _FORMS = {
 _ECHOED = {FROM: b"(?P<from>", TO: b"(?P<to>"}  # whole values that an answer repeats
 _PLACES = PLACES | {b"p-asserted-identity": ASSERTED, b"contact": _CONTACT, b"m": _CONTACT}
 
-_RUN = 48  # literal bytes from which on taking them whole and comparing them costs less than an expression does
-
 # Of the Request-URI and of the caller (From or P-Asserted-Identity) the user part, then branch, From tag, Call-ID,
-# number of CSeq, and the whole values of From and To with the white space before them.
-Values = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
-_READ = ("user", "", "branch", "from_tag", "call_id", "cseq", "from", "to")
+# number of CSeq, the whole values of From and To with the white space before them; the rest is for `Shape.read`.
+Values = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+_READ = ("user", "", "branch", "from_tag", "call_id", "cseq", "from", "to", "run", "length")
 
 _Part = tuple[bytes, bytes]  # what is literal, and the expression of what follows it
 
@@ -93,22 +91,22 @@ class Shape:
     """One expression and what is the same for all heads that fit it."""
 
     __slots__ = (
-        "_after_branch", "_before_branch", "_length", "_match", "_order", "_runs", "_typed", "dialled", "hidden",
+        "_after_branch", "_announced", "_before_branch", "_match", "_order", "_run", "_typed", "dialled", "hidden",
         "lines", "loose", "port",
     )  # fmt: skip
 
     def __init__(self, parts: list[_Part], head: Head, plain: Plain, peer: Peer, source: tuple[bytes, int]) -> None:
         """`source` is where the head came from. Raises LookupError if the head lacks a spot that is needed."""
-        expression, self._runs = _compiled(parts)
-        groups = expression.groupindex
-        if ("length" in groups) != (head.content_length >= 0) or ("asserted_user" in groups) != bool(plain.asserted):
+        expression, self._run = _compiled(parts)
+        groups = dict(expression.groupindex)
+        self._announced = "length" in groups
+        if self._announced != (head.content_length >= 0) or ("asserted_user" in groups) != bool(plain.asserted):
             raise LookupError
+        groups.setdefault("length", groups["cseq"])
         asserted = plain.asserted if peer.trusted else None
         self._match = expression.match
-        runs = [groups[f"run{number}"] for number in range(len(self._runs))]
         caller = "asserted_user" if asserted else "from_user"
-        self._order = (*(groups[name or caller] for name in _READ), *runs)
-        self._length = groups.get("length", 0)
+        self._order = tuple(groups[name or caller] for name in _READ)
         self._typed = head.values[CONTENT_TYPE] is not None
         self.hidden = is_anonymous("1", asserted[1] if asserted else plain.from_host)  # whoever calls is nobody
         self.dialled: dict[bytes, Number] = {}  # for whoever reads the Request-URIs: few numbers of ours
@@ -126,16 +124,16 @@ class Shape:
         found = self._match(data)
         if found is None:
             return None
-        values = found.group(*self._order)
+        values: Values = found.group(*self._order)  # type: ignore[assignment]
         body = len(data) - found.end()
-        length = int(found[self._length]) if self._length else body
-        if values[8:] != self._runs or length > body or (length and not self._typed):
+        length = int(values[9]) if self._announced else body
+        if values[8] != self._run or length > body or (length and not self._typed):
             return None
-        return values[:8]  # type: ignore[return-value]
+        return values
 
     def compose(self, verdict: Verdict, values: Values, to_tag: bytes) -> bytes:
         """The answer, as `answer.compose` makes it."""
-        _, _, branch, _, call_id, cseq, from_, to = values
+        _, _, branch, _, call_id, cseq, from_, to, _, _ = values
         return b"".join((
             b"SIP/2.0 ", verdict.status, self._before_branch, branch, self._after_branch, from_, b"\r\nTo:", to,
             b";tag=", to_tag, b"\r\nCall-ID: ", call_id, b"\r\nCSeq: ", cseq, b" INVITE\r\n", verdict.headers, END,
@@ -259,19 +257,18 @@ def _spotted(form: re.Pattern[bytes], value: bytes) -> list[_Part] | None:
     return [*parts, (value[at:], b"")]
 
 
-def _compiled(parts: list[_Part]) -> tuple[re.Pattern[bytes], tuple[bytes, ...]]:
-    """The expression of these parts, and the runs of literal bytes that are to be compared with its groups `run0`..."""
-    pattern: list[bytes] = []
-    runs: list[bytes] = []
+def _compiled(parts: list[_Part]) -> tuple[re.Pattern[bytes], bytes]:
+    """The expression of these parts, and the longest run of literal bytes, which is to be compared with group `run`:
+    an expression takes 16 instructions a byte to do so."""
+    merged: list[_Part] = []
     run = b""
     for literal, spot in (*parts, (b"", b"(?:)")):
         run += literal
-        if spot and len(run) >= _RUN:
-            pattern.append(b"(?P<run%d>.{%d})" % (len(runs), len(run)))
-            runs.append(run)
-        elif spot:
-            pattern.append(re.escape(run))
         if spot:
-            pattern.append(spot)
+            merged.append((run, spot))
             run = b""
-    return re.compile(b"".join(pattern), re.DOTALL), tuple(runs)
+    longest = max(range(len(merged)), key=lambda number: len(merged[number][0]))
+    pattern = [re.escape(literal) + spot for literal, spot in merged]
+    run, spot = merged[longest]
+    pattern[longest] = b"(?P<run>.{%d})" % len(run) + spot
+    return re.compile(b"".join(pattern), re.DOTALL), run
