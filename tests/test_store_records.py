@@ -179,6 +179,14 @@ def test_whose_call_was_answered_is_known(store: Database) -> None:
     assert answered(store) == {ONE: NOON + 9}
 
 
+def test_who_was_thought_to_have_talked_and_was_not_is_unknown_again(store: Database) -> None:
+    first, second = call_in("a", **talked("ivan", NOON)), call_in("b", at=NOON + 9, **talked("ivan", NOON + 9))
+    keep(store, first, second, replace(second, outcome="voicemail"))
+    assert answered(store) == {ONE: NOON}
+    keep(store, replace(first, customer=TWO))
+    assert answered(store) == {TWO: NOON}
+
+
 def test_after_a_crash_relayed_calls_that_went_on_are_lost(store: Database) -> None:
     open_call = call_in("open", ended=None, outcome="answered", answered=NOON + 5, alive=NOON + 65)
     keep(store, open_call, call_in("over"), call_in("pbx", source="webhook", ended=None, outcome="", at=NOON + 1))

@@ -16,7 +16,7 @@ from sipacr.cli.showing import write_csv
 from sipacr.memory.report import Report
 from sipacr.memory.told import ATTEMPT_COLUMNS, COLUMNS, as_data, as_row, attempts
 from sipacr.store import Database
-from sipacr.store.records import between
+from sipacr.store.records import between, read_many
 from sipacr.store.retention import Place, old, purge_bindings, purge_records
 
 
@@ -68,7 +68,7 @@ def export(context: Context, since: str, until: str, form: str, by_attempt: bool
             yield report
 
     with context.database() as database, _target(output) as target:
-        database.connection.execute("BEGIN")  # one state of all, whatever is written meanwhile
+        read_many(database.connection)
         reports = counted(between(database.connection, *ends))
         if form == "jsonl":
             for report in reports:

@@ -16,7 +16,7 @@ from sipacr.memory.told import moment
 from sipacr.replay import Moved, Replay
 from sipacr.routing.decide import Engine
 from sipacr.rulefile import load_rules
-from sipacr.store.records import asked, count
+from sipacr.store.records import asked, count, read_many
 
 _MOST = 30  # ways that are printed
 _EACH = 1000  # calls between two steps of the progress bar
@@ -48,7 +48,7 @@ def replay(context: Context, folder: Path, since: str, until: str, as_csv: bool,
     moved: list[Moved] = []
     with context.database() as database, store_of(context) as store:
         replayed = Replay(old, new, store)
-        database.connection.execute("BEGIN")
+        read_many(database.connection)
         total = count(database.connection, *ends)
         with click.progressbar(length=total, label="Replaying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
             for number, call in enumerate(asked(database.connection, *ends), 1):

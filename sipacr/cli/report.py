@@ -15,7 +15,7 @@ from sipacr.memory.evidence import Contact, contacts, totals
 from sipacr.memory.learner import Learner
 from sipacr.memory.told import moment, talk_seconds
 from sipacr.routing.ruleset import Ruleset
-from sipacr.store.records import by_customer
+from sipacr.store.records import by_customer, read_many
 
 _COLUMNS = (
     "profile", "agent", "customer", "contact", "outcome", "talk", "bound_until", "ended_because", "return_call",
@@ -52,7 +52,7 @@ def callbacks(
     found: dict[str, list[Contact]] = {name: [] for name in _profiles(context.rules, named)}
     learners = {name: Learner(context.rules.sticky[name], context.rules.groups) for name in found}
     with context.database() as database:
-        database.connection.execute("BEGIN")
+        read_many(database.connection)
         for reports in by_customer(database.connection, *ends):
             for name, learner in learners.items():
                 found[name] += (

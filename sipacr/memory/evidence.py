@@ -132,7 +132,7 @@ class _Walk:
     def _compare(self, held: Contact, event: Event, report: Report) -> None:
         """Whether this contact is still the one that counts: another agent's may take its place, and leave it again."""
         rows = [row for key, row in self._rows.items() if key[0] == held.scope]
-        if any(row.agent == held.agent for row in chosen(rows, self._profile, event.at)):
+        if len(rows) == 1 or any(row.agent == held.agent for row in chosen(rows, self._profile, event.at)):
             held.until, held.ended = None, ""
         elif held.until is None:
             held.until = event.at

@@ -181,7 +181,6 @@ def records(db: sqlite_utils.Database) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
-    db.execute("CREATE INDEX talks_agent ON talks (agent, since) WHERE agent IS NOT NULL")
 
 
 @steps()

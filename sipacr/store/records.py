@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from sipacr.memory.report import Leg, NotTried, Report, Talk
 from sipacr.routing.facts import Number
 
+_CACHE = 200_000  # KiB
+_MAPPED = 4_000_000_000  # bytes
 _CHUNK = 1000  # records that are read at once, with their legs and talks
 
 _PLAIN = (
@@ -26,7 +28,6 @@ _NUMBERS = ("caller", "caller_text", "caller_e164", "dialled", "dialled_text", "
 _COLUMNS = (*_PLAIN, *_JSON, *_NUMBERS)
 _SELECT = f"SELECT id, {', '.join(_COLUMNS)} FROM records"
 _INSERT = f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_UPDATE = f"UPDATE records SET {', '.join(f'{column} = ?' for column in _COLUMNS)} WHERE id = ?"
 _INSERT_LEG = f"INSERT INTO legs VALUES (?, ?, {', '.join('?' * len(Leg._fields))})"
 _INSERT_TALK = f"INSERT INTO talks VALUES (?, ?, {', '.join('?' * len(Talk._fields))})"
 _ANSWERED = """
@@ -84,21 +85,52 @@ def write(connection: sqlite3.Connection, report: Report) -> bool:
     known = found.fetchone()
     if known is None:
         identity = connection.execute(_INSERT, _row(report)).lastrowid
+        assert identity is not None
+        _add(connection, identity, report.legs, report.talks)
     else:
         (identity,) = known
         earlier = of_identity(connection, identity)
         if not report.replaces(earlier):
             return False
-        connection.execute(_UPDATE, (*_row(report), identity))
-        connection.execute("DELETE FROM legs WHERE record = ?", (identity,))
-        connection.execute("DELETE FROM talks WHERE record = ?", (identity,))
-    for position, leg in enumerate(report.legs):
-        connection.execute(_INSERT_LEG, (identity, position, *leg))
-    for position, talk in enumerate(report.talks):
-        connection.execute(_INSERT_TALK, (identity, position, *talk))
+        _change(connection, identity, earlier, report)
+        if earlier.customer != report.customer or report.outcome == "voicemail":
+            _count_again(connection, earlier.customer)
     if report.answered is not None and report.customer and report.outcome != "voicemail":
         connection.execute(_ANSWERED, (report.customer, report.started))
     return True
+
+
+def _count_again(connection: sqlite3.Connection, customer: str) -> None:
+    """A call that was thought to be answered by this customer was not: is there another one?"""
+    connection.execute("DELETE FROM answered_customers WHERE customer = ?", (customer,))
+    connection.execute(
+        "INSERT INTO answered_customers SELECT customer, max(started) FROM records WHERE customer = ? "
+        "AND customer <> '' AND answered IS NOT NULL AND outcome <> 'voicemail' GROUP BY customer",
+        (customer,),
+    )
+
+
+def _change(connection: sqlite3.Connection, identity: int, earlier: Report, report: Report) -> None:
+    """Write only what is new: SQLite renews each index of which a column is named, though its value be the same."""
+    pairs = zip(_COLUMNS, _row(earlier), _row(report), strict=True)
+    changed = {column: new for column, old, new in pairs if new != old}
+    if changed:
+        columns = ", ".join(f"{column} = ?" for column in changed)
+        connection.execute(f"UPDATE records SET {columns} WHERE id = ?", (*changed.values(), identity))
+    legs = () if report.legs == earlier.legs else report.legs
+    talks = () if report.talks == earlier.talks else report.talks
+    if report.legs != earlier.legs:
+        connection.execute("DELETE FROM legs WHERE record = ?", (identity,))
+    if report.talks != earlier.talks:
+        connection.execute("DELETE FROM talks WHERE record = ?", (identity,))
+    _add(connection, identity, legs, talks)
+
+
+def _add(connection: sqlite3.Connection, identity: int, legs: Iterable[Leg], talks: Iterable[Talk]) -> None:
+    for position, leg in enumerate(legs):
+        connection.execute(_INSERT_LEG, (identity, position, *leg))
+    for position, talk in enumerate(talks):
+        connection.execute(_INSERT_TALK, (identity, position, *talk))
 
 
 def of_customer(connection: sqlite3.Connection, customer: str) -> Iterator[Report]:
@@ -123,6 +155,13 @@ def between(
     only = "" if direction is None else " AND direction = ?"
     parameters = (since, until) if direction is None else (since, until, direction)
     return _read(connection, f"WHERE started >= ? AND started < ?{only} ORDER BY started, id", parameters)
+
+
+def read_many(connection: sqlite3.Connection) -> None:
+    """Begin a transaction that reads one state of very many records, for who has time and memory: not the router."""
+    connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+    connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
+    connection.execute("BEGIN")
 
 
 def by_customer(connection: sqlite3.Connection, since: float, until: float) -> Iterator[list[Report]]:
@@ -201,11 +240,12 @@ def _of(
     connection: sqlite3.Connection, table: str, columns: Iterable[str], identities: list[int]
 ) -> Mapping[int, Sequence[Any]]:
     """The rows of a table that belong to these records."""
-    sql = f"""
-        SELECT record, {", ".join(columns)} FROM {table}
-        WHERE record IN (SELECT value FROM json_each(?)) ORDER BY record, position
-    """
-    found = connection.execute(sql, (json.dumps(identities),))
+    which = "= ?"
+    parameter: int | str = identities[0]
+    if len(identities) > 1:
+        which, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(identities)
+    sql = f"SELECT record, {', '.join(columns)} FROM {table} WHERE record {which} ORDER BY record, position"
+    found = connection.execute(sql, (parameter,))
     return {identity: list(rows) for identity, rows in groupby(found, key=lambda row: row[0])}
 
 
