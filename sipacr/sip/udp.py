@@ -14,6 +14,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 from sipacr.routing.directory import Peer
@@ -37,6 +38,8 @@ _TIMESPEC = struct.Struct("qq").unpack
 _libc: Any = ffi.dlopen(None)
 
 _HEADER = 16  # bytes of a cmsghdr
+_LENGTH_AT = ffi.offsetof("struct sip_mmsghdr", "msg_len") // 4
+_LENGTH_STEP = ffi.sizeof("struct sip_mmsghdr") // 4
 
 _Message = tuple[bytes, bytes, bytes]  # what to send, the sockaddr to send it to, the control message
 Receive = Callable[[bytes, Peer, bytes, int, int], Reply | None]  # data, peer, its host and port, number of the socket
@@ -56,6 +59,10 @@ class _Vector:
         self.names: list[Any] = []
         self.iov: list[Any] = []
         self.control: list[Any] = []
+        # A field of a struct costs several times what an item of a memoryview costs.
+        self.all_names: Any = ffi.buffer(self._names)
+        self.received = memoryview(ffi.buffer(self.headers)).cast("B").cast("I")[_LENGTH_AT::_LENGTH_STEP]
+        self.sizes = memoryview(ffi.buffer(self._iov)).cast("B").cast("Q")[1::2]  # what the iovecs hold
         for i in range(BATCH):
             data, name = self._data + i * slot, self._names + i * _NAME
             self._iov[i].iov_base, self._iov[i].iov_len = data, slot
@@ -114,6 +121,9 @@ class UdpSocket:
         self._name_length = 16 if sock.family == socket.AF_INET else _NAME
         for i in range(BATCH):
             self._out.headers[i].msg_hdr.msg_namelen = self._name_length
+        self._written = [b""] * BATCH  # the sockaddrs that stand in the buffers of `_out`
+        one = f"{self._name_length}s{_NAME - self._name_length}x"
+        self._split = [Struct(one * count).unpack_from for count in range(BATCH + 1)]  # the sockaddrs of a batch
         # On a wildcard address the answer must leave from the address that was called, not from the nearest one.
         self._wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")
         self._known: dict[bytes, tuple[Peer, bytes, int]] = {}
@@ -226,18 +236,17 @@ class UdpSocket:
             return 0
         if self._waited is not None:
             self._waited(self._age() if count == BATCH else 0.0)
-        headers, data, names, length = self._in.headers, self._in.data, self._in.names, self._name_length
+        data, lengths = self._in.data, self._in.received
         known, receive, number = self._known, self._receive, self._number
         replies: list[_Message] = []
         self._in_batch = True
-        for i in range(count):
-            name = names[i][:length]
+        for i, name in enumerate(self._split[count](self._in.all_names)):
             source = known.get(name) or self._who(name)
             if source is None:
                 continue
             peer, host, port = source
             self._at = i
-            reply = receive(data[i][: headers[i].msg_len], peer, host, port, number)
+            reply = receive(data[i][: lengths[i]], peer, host, port, number)
             if reply is not None and len(reply.data) > _LONGEST:
                 self.dropped += 1  # it echoes too much to fit into a datagram
             elif reply is not None:
@@ -284,12 +293,12 @@ class UdpSocket:
         if self._waiting:
             self._waiting.extend(messages)
             return
-        out = self._out
+        out, written = self._out, self._written
         for i, (data, name, control) in enumerate(messages):
-            size = len(data)
+            out.sizes[i] = size = len(data)
             out.data[i][:size] = data
-            out.names[i][: self._name_length] = name
-            out.iov[i].iov_len = size
+            if name != written[i]:
+                out.names[i][: self._name_length] = written[i] = name
             if self._wildcard:
                 out.control[i][: len(control)] = control
                 out.headers[i].msg_hdr.msg_controllen = len(control)
