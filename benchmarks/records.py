@@ -149,7 +149,8 @@ def read(folder: Path, calls: int, store: Path | None) -> None:
     settings = folder / "sipacr.yaml"
     text = data.SETTINGS.format(port=5060, dialled=data.DIALLED, mode="relay", pbx="127.0.0.1:5080", trunk=5070)
     settings.write_text(text.replace("path: sipacr.db", f"path: {path.resolve()}"))
-    for name, rules in (("rules", data.rules_text()), ("other", data.rules_text().replace("agent100}]", "agent101}]"))):
+    changed = data.rules_text().replace("[{sticky: returning}, {to: queue}]", "[{agent: agent100}, {to: queue}]")
+    for name, rules in (("rules", data.rules_text()), ("other", changed)):
         (folder / name).mkdir()
         (folder / name / "rules.yaml").write_text(rules)
     since, until = "2026-01-01", "2026-12-31"
