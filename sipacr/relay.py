@@ -185,7 +185,7 @@ class Relay:
             "live": len(self.calls.live),
             "down": sorted(self.watch.down),
             "registrations": {name: registrant.said() for name, registrant in self.registrants.items()},
-            "refused": dict(self.door.counts),
+            "refused": {" ".join(key): count for key, count in self.door.counts.items()},
             "delay": round(self.door.delay, 3),
             "our_faults": self.inlet.counts["errors"],
         }

@@ -87,7 +87,7 @@ def test_a_peer_has_its_rate() -> None:
     assert [world.send(number(count)) for count in range(12)] == [0] * 10 + [503] * 2
     world.now += 0.15
     assert [world.streamed(number(20)), world.streamed(number(21))] == [0, 503]
-    assert world.door.counts == {"max_rate trunk-a": 3}
+    assert world.door.counts == {("max_rate", "trunk-a"): 3}
     assert "max_rate" in world.said[0]
 
 

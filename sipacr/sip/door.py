@@ -17,12 +17,23 @@ from sipacr.sip.scan import Head
 
 PATIENCE = 0.05  # seconds that messages may wait for us
 _PERSISTENT = 0.2  # seconds of longer waiting after which it is no mere hiccup: no new calls are taken
+_SAY_EACH = 100  # refusals: asking the log each time would cost as much as they do
 _ALERT = 10.0  # seconds after an overload in which longer waiting is not put up with at all
 
 # Lines of a head that a response repeats, each with those that continue it.
 _LINES = re.compile(
     rb"\r\n((?:via|v|from|f|to|t|call-id|i|cseq)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE
 ).findall
+# What nearly all requests have, each once and in one line; others are looked at more closely.
+_VIA, _FROM, _TO, _ID, _CSEQ = range(5)
+_KINDS = {b"via:": _VIA, b"from": _FROM, b"to: ": _TO, b"call": _ID, b"cseq": _CSEQ}
+_ODD = re.compile(rb"\r\n[ \tvV][^i]").search  # a line that goes on, a compact Via
+_BRANCH = b"z9hG4bK-a-branch"
+_STAMPS = 1024
+_ANSWER = (
+    b"SIP/2.0 503 Service Unavailable\r\n%b\r\n%b\r\n%b;tag=%x\r\n%b\r\n%b\r\nRetry-After: %d\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
 _VIAS, _TOS = (b"via", b"v"), (b"to", b"t")
 
 
@@ -55,9 +66,11 @@ class Door:
         self._alert = float("-inf")  # until when an overload is not forgotten
         self.busy = False  # no new calls are taken
         self._guarded = False
-        self._emergency: Callable[[bytes], object] = _nothing
+        self._emergency_dialled: Callable[[bytes], object] = _nothing  # in the Request-URI
+        self._emergency_named: Callable[[bytes], object] = _nothing  # anywhere
         self._rates = Buckets()
-        self.counts: Counter[str] = Counter()  # refused: by cause and peer
+        self.counts: Counter[tuple[str, str]] = Counter()  # refused calls by cause and peer
+        self._stamps: dict[tuple[bytes, bytes, bytes, int], tuple[bytes, bytes, int]] = {}
         self.scan = front.scan
         self.refuse = front.refuse
 
@@ -68,7 +81,9 @@ class Door:
             peer.max_rate or peer.max_rate_each or (peer.max_calls and peer.mode == "relay") for peer in peers
         )
         numbers = b"|".join(re.escape(number.encode()) for number in sorted(directory.emergency))
-        self._emergency = re.compile(rb"(?:sips?|tel):(?:%b)[@;>\s]" % numbers).search if numbers else _nothing
+        uri = rb"(?:sips?|tel):(?:%b)[@;>\s]" % numbers
+        self._emergency_dialled = re.compile(rb"INVITE " + uri).match if numbers else _nothing
+        self._emergency_named = re.compile(uri).search if numbers else _nothing
         self._settle()
 
     def waited(self, seconds: float) -> None:
@@ -126,13 +141,22 @@ class Door:
         if core is None or core.marker in text:
             return None
         why, retry_after = self._why(core, peer, host)
-        if not why or self._emergency(text):
+        if not why:
+            return None
+        emergency = self._emergency_dialled if peer.dialled_from == "request-uri" else self._emergency_named
+        if emergency(text):
             return None
         reply = self._answer(core, text, host, port, retry_after)
         if reply is not None:
-            self.counts[f"{why} {peer.name}"] += 1
-            self._say(f"refused: {why} {peer.name}", f"calls of {peer.name} are refused with 503: {_SAID[why]}")
+            self._note(why, peer.name)
         return reply
+
+    def _note(self, why: str, peer: str) -> None:
+        """Count a refusal; now and then it is said."""
+        key = (why, peer)
+        self.counts[key] += 1
+        if self.counts[key] % _SAY_EACH == 1:
+            self._say(f"refused: {why} {peer}", f"calls of {peer} are refused with 503: {_SAID[why]}")
 
     def _why(self, core: Core, peer: Peer, host: bytes) -> tuple[str, int]:
         """The cause, and when it is worth trying again (seconds)."""
@@ -149,6 +173,42 @@ class Door:
 
     def _answer(self, core: Core, text: bytes, host: bytes, port: int, retry_after: int) -> Reply | None:
         """None where the Front has to look: a dialog's, a repeat of what was taken, or no request that is whole."""
+        found: dict[int, bytes] = {}
+        kind_of = _KINDS.get
+        for line in text.split(b"\r\n"):
+            kind = kind_of(line[:4].lower())
+            if kind is not None:
+                if kind in found:
+                    return self._answer_any(core, text, host, port, retry_after)
+                found[kind] = line
+        if len(found) != 5 or _ODD(text) or b"tag=" in found[_TO]:
+            return self._answer_any(core, text, host, port, retry_after)
+        via = found[_VIA]
+        if core.knows_invite(via[4:].strip().decode("latin-1"), host.decode()):
+            return None
+        via, port = self._stamp(via, host, port)
+        tag = hash(text) & 0xFFFFFFFFFFFF
+        return Reply(_ANSWER % (via, found[_FROM], found[_TO], tag, found[_ID], found[_CSEQ], retry_after), port)
+
+    def _stamp(self, via: bytes, host: bytes, port: int) -> tuple[bytes, int]:
+        """As `stamp_via`; those of one sender differ in the branch alone."""
+        start = via.find(b";branch=") + 8
+        end = via.find(b";", start)
+        end = end if end > 0 else len(via)
+        if start < 8 or b"," in via or b'"' in via:
+            return stamp_via(via, host, port)
+        key = (via[:start], via[end:], host, port)
+        known = self._stamps.get(key)
+        if known is None:
+            stamped, answer_port = stamp_via(via[:start] + _BRANCH + via[end:], host, port)
+            before, _, after = stamped.partition(_BRANCH)
+            if len(self._stamps) >= _STAMPS:
+                self._stamps.clear()
+            known = self._stamps[key] = before, after, answer_port
+        return known[0] + via[start:end] + known[1], known[2]
+
+    def _answer_any(self, core: Core, text: bytes, host: bytes, port: int, retry_after: int) -> Reply | None:
+        """The same for headers in any form."""
         vias: list[bytes] = []
         others: list[bytes] = []
         answer_port = port
