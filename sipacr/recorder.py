@@ -95,8 +95,9 @@ class Recorder:
         """Once a second: record calls that are new, each half minute say which go on, and delete what is old."""
         now = self._calls.wall()
         fresh = len(self._calls.live) - len(self._told)
-        for call in list(islice(reversed(self._calls.live), max(fresh, 0))):
-            if call not in self._told:
+        if fresh > 0:
+            new = (call for call in reversed(self._calls.live) if call not in self._told)
+            for call in list(islice(new, fresh)):
                 self._record(call, [])
         if abs(now - self._alive_at) < ALIVE:
             return

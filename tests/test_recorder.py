@@ -213,6 +213,18 @@ def test_each_second_new_calls_are_recorded_and_each_half_minute_all_are_said_to
     assert alive == [StillAlive((";;0", "second;;0"), START + 3 + ALIVE)]
 
 
+def test_a_call_that_rings_is_found_behind_a_newer_one_that_is_recorded() -> None:
+    recorded = Recorded(FIRST_ANNA)
+    recorded.scene.invite()
+    _invite(
+        recorded.scene, company.facts("102", CUSTOMER, "pbx", call_id="2"), request(branch="z9hG4bKx", call_id="2@a")
+    )
+    recorded.recorder.began(list(recorded.scene.calls.live)[1])
+    assert recorded.one().call_id == "2"
+    recorded.recorder.tick()
+    assert recorded.one().direction == "in"
+
+
 def test_what_is_kept_for_ever_is_not_purged() -> None:
     recorded = Recorded(keep=Keep(records=100.0))
     recorded.recorder.tick()
