@@ -5,6 +5,7 @@ time, so that a million records need no memory.
 """
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -81,8 +82,21 @@ def write(connection: sqlite3.Connection, report: Report) -> bool:
 
     Whose call was answered is known from then on (`answered_customers`).
     """
+    return exchange(connection, report).taken
+
+
+class Exchanged(NamedTuple):
+    """What became of a report that was to be kept."""
+
+    taken: bool  # False: what is kept of this call says more
+    earlier: Report | None  # what was known of the call before
+
+
+def exchange(connection: sqlite3.Connection, report: Report) -> Exchanged:
+    """`write`, which tells what was known of the call before."""
     found = connection.execute("SELECT id FROM records WHERE uid = ? AND source = ?", (report.uid, report.source))
     known = found.fetchone()
+    earlier = None
     if known is None:
         identity = connection.execute(_INSERT, _row(report)).lastrowid
         assert identity is not None
@@ -91,13 +105,32 @@ def write(connection: sqlite3.Connection, report: Report) -> bool:
         (identity,) = known
         earlier = of_identity(connection, identity)
         if not report.replaces(earlier):
-            return False
+            return Exchanged(False, earlier)
         _change(connection, identity, earlier, report)
         if earlier.customer != report.customer or report.outcome == "voicemail":
             _count_again(connection, earlier.customer)
     if report.answered is not None and report.customer and report.outcome != "voicemail":
         connection.execute(_ANSWERED, (report.customer, report.started))
-    return True
+    return Exchanged(True, earlier)
+
+
+_ENDS = """
+    SELECT max(CASE WHEN ended IS NULL AND outcome <> 'lost' THEN 9e999
+        ELSE max(started, ifnull(answered, 0), ifnull(ended, alive)) END)
+    FROM records WHERE customer = ? AND customer <> '' AND NOT (uid = ? AND source = ?)
+"""
+
+
+def others_last(connection: sqlite3.Connection, report: Report) -> float:
+    """When the last of the customer's other calls ended (`Report.last`, unix seconds); inf if one goes on, -inf if
+    there is none."""
+    found = connection.execute(_ENDS, (report.customer, report.uid, report.source)).fetchone()[0]
+    return -math.inf if found is None else float(found)
+
+
+def going_on(connection: sqlite3.Connection) -> list[Report]:
+    """Relayed calls that go on by their records."""
+    return list(_read(connection, "WHERE ended IS NULL AND outcome <> 'lost' AND source = 'relay' ORDER BY id", ()))
 
 
 def _count_again(connection: sqlite3.Connection, customer: str) -> None:

@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,6 +14,7 @@ from sipacr.store.database import Database, Marks, StoreError, check_log_belongs
 from sipacr.store.tables import LISTS, Value, get, write
 
 log = logging.getLogger("sipacr.store")
+learned = logging.getLogger("sipacr.memory")  # what is in the store now: a crash does not take it
 
 LONGEST_QUEUE = 20_000  # changes that wait for the disk; what comes on top is lost, loudly
 LONGEST_BATCH = 500  # changes in one transaction: a few milliseconds of lock
@@ -24,9 +26,10 @@ _SAY_AGAIN = 60.0  # seconds between two lines about the same trouble
 
 
 class Change(Protocol):
-    """One thing to write. `write` runs on the writer's thread inside a transaction, again if that fails."""
+    """One thing to write. `write` runs on the writer's thread inside a transaction, again if that fails; the lines that
+    it may return are logged when it is committed."""
 
-    def write(self, connection: sqlite3.Connection) -> None: ...
+    def write(self, connection: sqlite3.Connection) -> Sequence[str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +124,14 @@ class Writer:
         start = time.monotonic()
         while True:
             try:
+                lines: list[str] = []
                 with self._open().transaction() as connection:
                     for change in batch:
-                        change.write(connection)
+                        lines += change.write(connection) or ()
                 self.written += len(batch)
                 self._dirty = True
+                for line in lines:
+                    learned.info("%s", line)
                 return
             except StoreError as error:
                 self.failures += 1

@@ -1,0 +1,156 @@
+"""What the router learns of a call: its record and the rows of every profile, written together or not at all."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from sipacr.memory.customers import Customers
+from sipacr.memory.fold import Changes, forget, learn, needs_others
+from sipacr.memory.learner import Learner
+from sipacr.memory.report import Report
+from sipacr.routing.facts import Binding
+from sipacr.store.records import exchange, going_on, of_customer, others_last
+
+_COLUMNS = ", ".join(Binding._fields)
+_ROWS = f"SELECT {_COLUMNS} FROM bindings WHERE customer = ? ORDER BY profile"
+_PUT = f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES ({', '.join('?' * len(Binding._fields))})"
+_DROP = "DELETE FROM bindings WHERE customer = ? AND profile = ? AND scope = ? AND agent = ?"
+_SHARED = "SELECT 1 FROM shared_numbers WHERE number = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """One report for the writer's thread, to be kept and learned from."""
+
+    report: Report
+    learners: Sequence[Learner]
+
+    def write(self, connection: sqlite3.Connection) -> Sequence[str]:
+        """In the caller's transaction; returns what is to be logged when that is committed."""
+        return learn_report(connection, self.report, self.learners)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnElsewhere:
+    """A report of a call that did not pass through us: here it is asked who its customer is."""
+
+    report: Report
+    learners: Sequence[Learner]
+    customers: Customers
+
+    def write(self, connection: sqlite3.Connection) -> Sequence[str]:
+        """As `Learn`."""
+        return learn_report(connection, known_customer(connection, self.report, self.customers), self.learners)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnLost:
+    """For a start: relayed calls that go on by their records were lost in a crash."""
+
+    learners: Sequence[Learner]
+
+    def write(self, connection: sqlite3.Connection) -> Sequence[str]:
+        """As `Learn`. Before the first new call."""
+        lines: list[str] = []
+        for report in going_on(connection):
+            lines.append(
+                f"{report.call_id or report.uid}: lost in a crash, known to have lived until {report.last:.0f}"
+            )
+            lines += learn_report(connection, report.lost(), self.learners)
+        return lines
+
+
+def known_customer(connection: sqlite3.Connection, report: Report, customers: Customers) -> Report:
+    """The report with the reason why its customer is never bound, if there is one."""
+    number = report.dialled if report.direction == "out" else report.caller
+    shared = connection.execute(_SHARED, (report.customer,)).fetchone() is not None
+    return replace(report, nobody=customers.why_nobody(number, not report.customer, shared))
+
+
+def learn_report(connection: sqlite3.Connection, report: Report, learners: Iterable[Learner]) -> list[str]:
+    """Keep a report and learn from it in the caller's transaction; what came of that, in lines for the log."""
+    taken, earlier = exchange(connection, report)
+    if not taken:
+        return []
+    lines: list[str] = []
+    if earlier is None:
+        lines += _warnings(report, learners)
+    elif earlier.customer != report.customer:
+        lines += _forget(connection, earlier, learners)
+        earlier = None
+    if not report.customer:
+        return lines
+    others: list[Report] | None = None
+    if needs_others(report, earlier, others_last(connection, report)):
+        others = _others(connection, report)
+    stored = bindings_of(connection, report.customer)
+    for learner in learners:
+        changes = learn(learner, stored.get(learner.profile.name, ()), report, earlier, others)
+        lines += write_changes(connection, changes, stored.get(learner.profile.name, ()), report)
+    return lines
+
+
+def bindings_of(connection: sqlite3.Connection, customer: str) -> dict[str, list[Binding]]:
+    """All rows of one customer, by profile."""
+    rows = [binding_of(row) for row in connection.execute(_ROWS, (customer,))]
+    return {profile: list(found) for profile, found in groupby(rows, key=lambda row: row.profile)}
+
+
+def binding_of(row: Sequence[object]) -> Binding:
+    """A row of the table, its columns in the order of `Binding`."""
+    found = Binding._make(row)
+    return found._replace(in_progress=bool(found.in_progress), calling=bool(found.calling))
+
+
+def write_changes(
+    connection: sqlite3.Connection, changes: Changes, before: Iterable[Binding], report: Report | None
+) -> list[str]:
+    """Write what a profile has learned; lines for the log of bindings that are made or ended."""
+    if not changes:
+        return []
+    drop_bindings(connection, changes.drop)
+    connection.executemany(_PUT, changes.put)
+    if report is None:
+        return []
+    known = {(row.scope, row.agent): row.made for row in before}
+    where = report.call_id or report.uid
+    lines = [_line(where, row, "made") for row in changes.put if known.get((row.scope, row.agent)) != row.made]
+    return lines + [_line(where, row, "ended") for row in changes.drop]
+
+
+def drop_bindings(connection: sqlite3.Connection, rows: Iterable[Binding]) -> None:
+    """Delete these rows."""
+    connection.executemany(_DROP, [(row.customer, row.profile, row.scope, row.agent) for row in rows])
+
+
+def _line(where: str, row: Binding, what: str) -> str:
+    on = f" on {row.scope}" if row.scope else ""
+    return f"{where}: binding {what}: {row.profile}: {row.customer}{on} to {row.agent}"
+
+
+def _warnings(report: Report, learners: Iterable[Learner]) -> list[str]:
+    lacking = [learner.profile.name for learner in learners if learner.lacks_scope(report)]
+    if not lacking:
+        return []
+    said = f"shows the customer {report.shown or 'no number'}, which is none of ours"
+    return [f"{report.call_id or report.uid}: teaches {', '.join(lacking)} nothing: it {said}"]
+
+
+def _forget(connection: sqlite3.Connection, gone: Report, learners: Iterable[Learner]) -> list[str]:
+    """A call turns out to be another customer's: this one's rows without it."""
+    if not gone.customer:
+        return []
+    others = _others(connection, gone)
+    stored = bindings_of(connection, gone.customer)
+    lines: list[str] = []
+    for learner in learners:
+        rows = stored.get(learner.profile.name, ())
+        lines += write_changes(connection, forget(learner, rows, gone, others), rows, gone)
+    return lines
+
+
+def _others(connection: sqlite3.Connection, report: Report) -> list[Report]:
+    """The customer's other calls."""
+    mine = (report.uid, report.source)
+    return [each for each in of_customer(connection, report.customer) if (each.uid, each.source) != mine]
