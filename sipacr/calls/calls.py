@@ -137,6 +137,8 @@ class Calls:
             return
         if replaced is not None:
             plan = self.refers.put_through(plan, replaced)
+        else:
+            plan = self.refers.transferred(plan, message, peer)
         now = self.wall()
         hunt = Hunt(plan.engine, plan.decision, plan.facts, self.state, now)
         call = Call(self, server, message, flow, peer, plan.facts.request, hunt)

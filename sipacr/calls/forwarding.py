@@ -90,6 +90,11 @@ def _target(engine: Engine, value: str, sender: str, source: str) -> tuple[Targe
     return next(agents, None) or Target(address, address, user, peer.name), number
 
 
+def peer_of(peers: Iterable[Peer], hostport: str, sender: str) -> Peer | None:
+    """Whose host this is, as it stands in a URI of the peer `sender`."""
+    return _peer_at(peers, *_split(hostport.partition("?")[0].partition(";")[0], _PORTS["sip"]), sender)
+
+
 def _peer_at(peers: Iterable[Peer], host: str, port: int, sender: str) -> Peer | None:
     """Whose host this is. Where peers share one the port tells them apart, or else it is the sender's own."""
     here = [peer for peer in peers if any(_split(each, port)[0] == host for each in _hosts(peer))]

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 from sipacr.calls.addresses import user_and_host
+from sipacr.calls.forwarding import peer_of
 from sipacr.calls.half import Half
 from sipacr.calls.message import Headers, Message, parameters, uri_of
+from sipacr.calls.timers import Timer
 from sipacr.routing.decision import Decision
+from sipacr.routing.directory import Peer
 from sipacr.routing.ruleset import Position, Step
 
 if TYPE_CHECKING:
     from sipacr.calls.calls import Calls, Plan
 
 _NOWHERE = Position("", 0, 0)
+_EXPECTED = 60.0  # seconds after a REFER in which the call that it asks for may come
 
 
 class Named(NamedTuple):
@@ -53,11 +57,18 @@ def _renumbered(headers: Headers, numbers: Mapping[int, int]) -> Headers:
     return renumbered
 
 
+def _to(plan: "Plan", name: str) -> "Plan":
+    """Whatever the rules say: this destination, and nobody after it."""
+    decision = Decision("relay", (), steps=(Step("to", name, _NOWHERE),), end="end", max_ring=plan.decision.max_ring)
+    return plan._replace(decision=decision)
+
+
 class Refers:
     """What REFER means to all calls."""
 
     def __init__(self, calls: "Calls") -> None:
         self._calls = calls
+        self._expected: dict[tuple[str, str], tuple[str, Timer]] = {}  # peer and what it dials -> who is meant
 
     def outward(self, request: Message, headers: Headers, source: Half, target: Half) -> Headers:
         """The headers of a request for the other side. Refer-To has lost what it carried; the call that the transfer
@@ -114,9 +125,13 @@ class Refers:
     def put_through(self, plan: "Plan", half: Half) -> "Plan":
         """What is done with an INVITE that replaces the dialog of `half`: no rule decides, its far end is called."""
         user = user_and_host(uri_of(half.dialog.remote)) or ("", "")
-        step = Step("to", f"{user[0] or 'transfer'}@{half.peer.name}", _NOWHERE)
-        decision = Decision("relay", (), steps=(step,), end="end", max_ring=plan.decision.max_ring)
-        return plan._replace(decision=decision)
+        return _to(plan, f"{user[0] or 'transfer'}@{half.peer.name}")
+
+    def transferred(self, plan: "Plan", invite: Message, peer: Peer) -> "Plan":
+        """What is done with any other INVITE: the same, unless it is the call that a PBX has asked for by REFER."""
+        dialled = user_and_host(invite.uri) or ("", "")
+        expected = self._expected.get((peer.name, dialled[0]))
+        return plan if expected is None else _to(plan, expected[0])
 
     def named_for(self, half: Half, invite: Message) -> str:
         """The Replaces of the INVITE to that far end."""
@@ -130,6 +145,29 @@ class Refers:
         if request.method == "REFER":
             self._forget_refer(request, target)  # that was challenged
             target.reports[sent.cseq[0]] = request.cseq[0]
+            self._expect(request, sent, target)
+
+    def _expect(self, request: Message, sent: Message, target: Half) -> None:
+        """A PBX refers somebody outside: what he will dial is a number of that PBX, of which the rules for calls from
+        outside know nothing."""
+        meant, told = (user_and_host(uri_of(each.get("Refer-To") or "")) for each in (request, sent))
+        source, directory = target.other, self._calls.directory
+        if source is None or meant is None or told is None or not meant[0]:
+            return
+        if (source.peer.role, target.peer.role) != ("pbx", "trunk") or source.peer.plan.read(
+            meant[0]
+        ).key in directory.own:
+            return
+        there = peer_of(directory.peers.values(), meant[1], source.peer.name)
+        pbx = there if there is not None and there.role == "pbx" else source.peer
+        key = (target.peer.name, told[0])
+        if key in self._expected:
+            self._expected[key][1].cancel()
+        forget = self._calls.timers.after(_EXPECTED, lambda: self._forget_expected(key))
+        self._expected[key] = (f"{meant[0]}@{pbx.name}", forget)
+
+    def _forget_expected(self, key: tuple[str, str]) -> None:
+        del self._expected[key]
 
     def answered(self, request: Message, response: Message, source: Half, target: Half) -> None:
         """The final answer to a request: whether the other side will report at all, or this was its last report."""

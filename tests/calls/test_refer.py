@@ -11,7 +11,7 @@ from sipacr.routing.decision import Decision
 from sipacr.routing.directory import Credentials
 from tests import company
 from tests.calls.network import Sent
-from tests.calls.scene import SDP, WITH_SDP
+from tests.calls.scene import SDP, WITH_SDP, calling
 from tests.calls.talk import PBX, End, Talk
 
 BOTH = pytest.mark.parametrize("who", ["a", "b"])
@@ -48,6 +48,47 @@ def test_a_blind_transfer(who: str) -> None:
         near.answer(told, 200)
         far.one("200 NOTIFY")
     assert talk.hang_up(who)
+
+
+def dials(talk: Talk, user: str, peer: str = "trunk-a") -> list[str]:
+    """Whom a new call from outside reaches."""
+    new = f"{user}-{peer}-{talk.timers.now}-{len(talk.network.sent)}"
+    invite = calling(call_id=new, branch=f"z9hG4bK{new}")
+    invite.uri = f"sip:{user}@192.0.2.1"
+    talk.said()
+    talk.invite(invite, peer=peer, dialled=user)
+    rung = [each.message.uri for each in talk.legs()]
+    for end in talk.sides("a"):
+        end.sent()  # what it heard of that call is no part of the story
+    return rung
+
+
+def test_who_is_transferred_reaches_the_number_of_the_pbx() -> None:
+    talk = Talk()
+    before = dials(talk, "103")
+    near, far = talk.sides("b")
+    far.answer(refer(near, far, "sip:103@10.0.0.5;transport=udp"), 202)
+    assert dials(talk, "103") == ["sip:103@10.0.0.5:5060"] != before
+    assert dials(talk, "104") == before
+    assert dials(talk, "103", "trunk-b") == before
+    talk.run(30.0)
+    far.sent()
+    far.answer(refer(near, far, "sip:103@10.0.0.5"), 202)
+    talk.run(40.0)
+    assert dials(talk, "103") == ["sip:103@10.0.0.5:5060"]
+    talk.run(30.0)
+    assert dials(talk, "103") == before
+
+
+def test_rules_decide_about_a_transfer_to_a_number_of_ours_and_about_one_that_a_trunk_asks_for() -> None:
+    talk = Talk()
+    before = dials(talk, "103")
+    near, far = talk.sides("a")
+    far.answer(refer(near, far, "sip:103@198.51.100.1"), 202)
+    assert dials(talk, "103") == before
+    near, far = talk.sides("b")
+    far.answer(refer(near, far, "sip:+48221112233@10.0.0.5"), 202)
+    assert dials(talk, "+48221112233") != ["sip:+48221112233@10.0.0.5:5060"]
 
 
 @BOTH
