@@ -348,7 +348,8 @@ def play(flow: Flow, folder: Path, net: str = NET) -> None:
     try:
         while not _is_over([running[party] for party in parties]) and time.monotonic() < until:
             time.sleep(0.01)
-        failed = [party for party in parties if running[party].returncode != 0]
+        codes = {party: running[party].poll() for party in parties}
+        failed = [party for party in parties if codes[party]] or [party for party in parties if codes[party] is None]
         heard = [party for party in flow.silent if log(folder, party).strip()]
         said = "\n".join(_said(folder, party) for party in failed or heard)
         assert not said, said

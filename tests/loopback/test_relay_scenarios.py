@@ -26,12 +26,6 @@ LANES = 3
 sys.path.insert(0, str(SCENARIOS))
 import flows  # noqa: E402
 
-# Faults that are known, by the flow that shows them.
-WRONG = {
-    "transfer_reaches_target": "the caller's call to the target of a REFER is decided like any other of his, and ends at "
-    "the fallback",
-}
-
 pytestmark = [
     pytest.mark.loopback,
     pytest.mark.skipif(not shutil.which("sipp"), reason="SIPp is not installed: sudo apt-get install -y sip-tester"),
@@ -149,8 +143,6 @@ def played(
 
 def _marked(path: Path) -> object:
     marks = []
-    if path.stem in WRONG:
-        marks.append(pytest.mark.xfail(reason=WRONG[path.stem], strict=True))
     if "proxy" in flows.read(path).settings:
         marks.append(pytest.mark.skipif(not shutil.which("kamailio"), reason="Kamailio is not installed"))
     return pytest.param(path, id=path.stem, marks=marks)

@@ -16,9 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCENARIOS = ROOT / "scenarios"
 FUNCTIONAL = sorted((SCENARIOS / "functional").glob("*.xml"))
-LOAD = [
-    path for path in sorted((SCENARIOS / "load").glob("*.xml")) if not path.stem.startswith("relay_")
-]  # those need two
+LOAD = [SCENARIOS / "load" / name for name in ("redirect.xml", "repeated.xml")]  # the others need two ends
 # From which address a scenario calls: the README says what each is. All others come from 127.0.0.1, the trunk.
 SOURCES = {"no_rule_name": "127.0.0.3", "untrusted_identity": "127.0.0.3", "stranger": "127.0.0.9"}
 STARTED_AT_MOST = 20.0  # seconds

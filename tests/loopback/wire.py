@@ -229,6 +229,7 @@ def _of_topology(
 ) -> Iterator[str]:
     """Nothing of one side is seen at the other, and session descriptions pass byte by byte."""
     mine = {value for message in own if message.sent for value in _addresses(message, net)}
+    mine |= {value for message in heard for value in re.findall(re.escape(net) + r"\d+", message.start)}
     secrets: dict[str, str] = {}
     for name, trace in others.items():
         for message in trace:
