@@ -15,10 +15,13 @@ from sipacr.routing.decide import Engine
 from sipacr.routing.decision import Decision
 from sipacr.routing.facts import Binding, Facts, ListEntry, Number, Request, State, Store
 from sipacr.routing.golden import step_name
-from sipacr.routing.resolve import LineUp, line_up
+from sipacr.routing.offers import Answer
+from sipacr.routing.resolve import LineUp, alike, line_up
 from sipacr.routing.ruleset import RejectWith
 from sipacr.store.records import Asked
 
+_KEPT = 100_000  # texts
+_NOBODY_BUSY = State()
 _EXAMPLES = 3  # of each way in which calls would go elsewhere
 
 
@@ -42,6 +45,7 @@ class Replay:
         self._new = new
         self._store = store
         self._same: dict[tuple[Decision, Decision], bool] = {}
+        self._texts: dict[tuple[Decision, tuple[Answer, ...]], str] = {}
 
     @property
     def elsewhere(self) -> int:
@@ -72,9 +76,22 @@ class Replay:
             same = self._same[was, would] = _plan(self._old, was) == _plan(self._new, would)
         if same:
             return None
-        before = _offers(self._old, was, Facts(request, self._store), call.started)
-        after = _offers(self._new, would, Facts(request, self._store), call.started)
+        before = self._offers(self._old, was, Facts(request, self._store), call.started)
+        after = self._offers(self._new, would, Facts(request, self._store), call.started)
         return Moved(call, before, after) if before != after else None
+
+    def _offers(self, engine: Engine, decision: Decision, facts: Facts, now: float) -> str:
+        """To whom the call is offered; calls that nothing else tells apart are resolved once."""
+        answers = alike(engine, decision, facts, _NOBODY_BUSY, now)
+        if answers is None:
+            return _offers(engine, decision, facts, now)
+        key = decision, answers
+        known = self._texts.get(key)
+        if known is None:
+            if len(self._texts) >= _KEPT:
+                self._texts.clear()
+            known = self._texts[key] = _offers(engine, decision, facts, now)
+        return known
 
 
 def _plan(engine: Engine, decision: Decision) -> tuple[object, ...]:
