@@ -7,26 +7,35 @@ within a second of its beginning, so that after a crash it is known that there w
 import logging
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 
 from sipacr.calls.addresses import user_and_host
 from sipacr.calls.call import Call
 from sipacr.calls.calls import Calls
+from sipacr.calls.half import Half
 from sipacr.calls.hunt import Tried
-from sipacr.calls.message import display_of, uri_of
+from sipacr.calls.message import Message, display_of, uri_of
 from sipacr.calls.outcome import answer_of, best
+from sipacr.calls.timers import Timer
+from sipacr.ends import Ends, Someone
 from sipacr.memory.customers import Customers
+from sipacr.memory.events import next_moment
+from sipacr.memory.learner import Learner
 from sipacr.memory.report import CallOutcome, Leg, NotTried, Report, Talk
+from sipacr.routing.decide import Engine
 from sipacr.routing.facts import Number, Unavailable
 from sipacr.routing.identity import NOBODY, is_anonymous
 from sipacr.routing.ruleset import Step
 from sipacr.settings import Keep
-from sipacr.store.records import StillAlive, WriteReport
+from sipacr.store.learning import Learn, LearnLost
+from sipacr.store.records import StillAlive
 from sipacr.store.retention import Place, Purge
-from sipacr.store.writer import Change
+from sipacr.store.writer import AddToList, Change
 
 log = logging.getLogger("sipacr.recorder")
 
+_SOON = 0.01  # seconds: clocks that differ by less must not keep us busy
 ALIVE = 30.0  # seconds between two words that calls go on: so much of a talk a crash may take from the record
 _UNFINISHED: dict[str, CallOutcome] = {
     "answered": "answered",
@@ -37,40 +46,96 @@ _UNFINISHED: dict[str, CallOutcome] = {
 
 
 class Recorder:
-    """Reports of all relayed calls. Its four methods never raise: a record that fails must not cost a call."""
+    """Reports of all relayed calls. What it is told never raises: a record that fails must not cost a call."""
 
     def __init__(
         self,
         calls: Calls,
         submit: Callable[[Change], object],
         is_shared: Callable[[str], bool],
-        customers: Customers,
+        engine: Engine,
         keep: Keep,
     ) -> None:
         """`submit` hands a change to the writer's thread; `is_shared` asks the store of a number, and may raise
         `Unavailable`."""
         self.faults = 0
-        self.on_report: Callable[[Report], object] = _nothing  # who learns from calls
         self._calls = calls
         self._submit = submit
         self._is_shared = is_shared
         self._told: dict[Call, list[Talk]] = {}  # calls that are recorded and go on; who talks in them
+        self._boxes: set[Call] = set()  # of these, those in which a voicemail talks, and no agent has
+        self._again: dict[Call, Timer] = {}  # of these, those that are to be reported though nothing happens
         self._alive_at = -math.inf
         self._place = Place()
-        self.take(customers, keep)
+        calls.on_begin, calls.on_answer, calls.on_word, calls.on_end = self.began, self.answered, self.heard, self.ended
+        self.take(engine, keep)
 
-    def take(self, customers: Customers, keep: Keep) -> None:
+    def take(self, engine: Engine, keep: Keep) -> None:
         """The configuration from now on."""
-        self._customers = customers
+        self._customers = Customers(engine.directory, engine.ruleset)
+        self._ends = Ends(engine.ruleset, engine.directory)
+        self._learners = tuple(Learner(profile, engine.ruleset.groups) for profile in engine.ruleset.sticky.values())
+        self._least = frozenset(learner.profile.min_talk for learner in self._learners if learner.profile.min_talk)
         self._keep = keep
 
-    def began(self, call: Call) -> None:
-        """An INVITE is relayed: to be told at once where an attempt counts, else `tick` finds it."""
-        self._record(call, [])
+    def recover(self) -> None:
+        """Before the first call: those that a crash has cut off are over."""
+        self._submit(LearnLost(self._learners))
 
-    def answered(self, call: Call) -> None:
-        """A call was answered (`Calls.on_answer`)."""
-        self._record(call, _talks(call))
+    def began(self, call: Call) -> None:
+        """An INVITE is relayed (`Calls.on_begin`): told at once where it is an attempt of an agent, else `tick` finds
+        it."""
+        if call.agent is not None and call.hunt.decision.outgoing:
+            self._record(call, [])
+
+    def answered(self, call: Call, answer: Message) -> None:
+        """A call was answered, by this 2xx (`Calls.on_answer`)."""
+        try:
+            someone = self._who_answered(call, answer)
+        except Exception:  # noqa: BLE001  # as in `_tell`
+            self._fail(call)
+            return
+        assert call.answered_at is not None
+        if someone.voicemail:
+            self._boxes.add(call)
+        else:
+            self._remember(call)
+        self._record(call, [Talk(someone.agent, someone.who, call.answered_at)])
+
+    def _who_answered(self, call: Call, answer: Message) -> Someone:
+        """Who talks with the customer from the answer on: whom the PBX names, else who was rung; of an outgoing call
+        who called."""
+        assert call.callee is not None
+        if call.hunt.decision.outgoing:
+            return Someone(call.agent, call.agent or call.request.caller.text)
+        return self._ends.named(answer, call.callee.peer) or self._ends.wanted(call.callee.attempt.target)
+
+    def _remember(self, call: Call) -> None:
+        """Put the caller of an answered call on the lists that its rule names (S2.3)."""
+        request = call.request
+        for entry in () if request.anonymous else call.hunt.decision.remember:
+            if entry.on == "answer":
+                note = f"called {request.dialled.key}"
+                self._submit(AddToList(entry.list, request.caller.key, self._calls.wall(), note))
+
+    def heard(self, half: Half, message: Message) -> None:
+        """One side has sent what may name who is there now (`Calls.on_word`)."""
+        call = half.call
+        ours = call.near if call.hunt.decision.outgoing else call.far
+        if half is not ours or call.state != "talking":
+            return
+        try:
+            someone = self._ends.named(message, half.peer)
+        except Exception:  # noqa: BLE001  # as in `_tell`
+            self._fail(call)
+            return
+        if someone is None:
+            return
+        if someone.agent is not None:
+            self._boxes.discard(call)
+        elif someone.voicemail and not any(talk.agent for talk in self._told.get(call, ())):
+            self._boxes.add(call)
+        self.named(call, someone.agent, someone.who)
 
     def named(self, call: Call, agent: str | None, who: str) -> None:
         """The PBX names who is at its end now (connected line): he talks from here on. `agent`: None, if he is none of
@@ -90,6 +155,7 @@ class Recorder:
         if talks and talks[-1].until is None:
             talks[-1] = talks[-1]._replace(until=call.ended_at)
         self._tell(call, talks)
+        self._boxes.discard(call)
 
     def tick(self) -> None:
         """Once a second: record calls that are new, each half minute say which go on, and delete what is old."""
@@ -111,14 +177,27 @@ class Recorder:
         self._tell(call, talks)
 
     def _tell(self, call: Call, talks: list[Talk]) -> None:
+        if again := self._again.pop(call, None):
+            again.cancel()
         try:
-            report = report_of(call, tuple(talks), self._why_nobody(call), self._calls.wall())
-        except Exception:  # the call goes on; what is not recorded is loud
-            self.faults += 1
-            log.exception("%s: the call cannot be recorded", call.request.call_id)
+            now = self._calls.wall()
+            report = report_of(call, tuple(talks), self._why_nobody(call), now, voicemail=call in self._boxes)
+            moment = next_moment(report, self._least) if talks and self._least else None
+        except Exception:  # noqa: BLE001  # the call goes on; what is not recorded is loud
+            self._fail(call)
             return
-        self._submit(WriteReport(report))
-        self.on_report(report)
+        self._submit(Learn(report, self._learners))
+        if moment is not None:
+            wait = max(_SOON, moment - now)
+            self._again[call] = self._calls.timers.after(wait, partial(self._tell_again, call))
+
+    def _tell_again(self, call: Call) -> None:
+        """Somebody has talked as long as a profile wants."""
+        self._tell(call, self._told.get(call, []))
+
+    def _fail(self, call: Call) -> None:
+        self.faults += 1
+        log.exception("%s: the call cannot be recorded", call.request.call_id)
 
     def _why_nobody(self, call: Call) -> str:
         request, outgoing = call.request, call.hunt.decision.outgoing
@@ -136,8 +215,8 @@ def uid_of(call: Call) -> str:
     return f"{request.call_id};{request.from_tag};{request.cseq}"
 
 
-def report_of(call: Call, talks: tuple[Talk, ...], nobody: str, now: float) -> Report:
-    """What is known of a call at `now` (unix seconds)."""
+def report_of(call: Call, talks: tuple[Talk, ...], nobody: str, now: float, *, voicemail: bool = False) -> Report:
+    """What is known of a call at `now` (unix seconds). `voicemail`: it was one that answered."""
     request, decision = call.request, call.hunt.decision
     outgoing = decision.outgoing
     shown = _shown(call) if outgoing else NOBODY
@@ -156,10 +235,10 @@ def report_of(call: Call, talks: tuple[Talk, ...], nobody: str, now: float) -> R
         answered=call.answered_at,
         ended=call.ended_at,
         alive=now,
-        outcome=_outcome(call),
+        outcome="voicemail" if voicemail else _outcome(call),
         code=call.caller.final,
         talks=talks,
-        legs=tuple(_legs(call)),
+        legs=tuple(_legs(call, "voicemail" if voicemail else "answered")),
         not_tried=tuple(
             [NotTried(step_text(skip.step, outgoing), skip.who, skip.reason) for skip in call.hunt.skipped]
         ),
@@ -183,18 +262,8 @@ def step_text(step: Step | None, outgoing: bool) -> str:
     return f"{step.kind} {step.name}".rstrip()
 
 
-def _talks(call: Call) -> list[Talk]:
-    """Who talks with the customer from the answer on: who was rung, or of an outgoing call who called."""
-    assert call.callee is not None
-    assert call.answered_at is not None
-    if call.hunt.decision.outgoing:
-        return [Talk(call.agent, call.agent or call.request.caller.text, call.answered_at)]
-    target = call.callee.attempt.target
-    agent = target.agent.name if target.agent is not None else None
-    return [Talk(agent, target.name, call.answered_at)]
-
-
-def _legs(call: Call) -> Iterator[Leg]:
+def _legs(call: Call, answered: str) -> Iterator[Leg]:
+    """Its attempts that have ended, and the one that was answered; `answered`: what that is called."""
     for attempt, outcome, code, started, ended in call.hunt.tried:
         yield Leg(
             step=step_text(attempt.step, call.hunt.decision.outgoing),
@@ -204,7 +273,7 @@ def _legs(call: Call) -> Iterator[Leg]:
             peer=attempt.peer,
             started=started,
             ended=call.ended_at if outcome == "answered" else ended,
-            outcome=outcome,
+            outcome=answered if outcome == "answered" else outcome,
             code=code,
         )
 
@@ -237,7 +306,3 @@ def _shown(call: Call) -> Number:
 
 def _own(call: Call, shown: Number) -> str | None:
     return shown.key if shown.key in call.hunt.engine.directory.own else None
-
-
-def _nothing(report: Report) -> None:
-    """Nobody wants to know."""

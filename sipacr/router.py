@@ -19,7 +19,7 @@ from sipacr.routing.ruleset import RejectWith
 from sipacr.sip.answer import Verdict, contact, header, status
 from sipacr.sip.inlet import Relayed
 from sipacr.store import Reader, Writer
-from sipacr.store.writer import AddToList
+from sipacr.store.writer import AddToList, Change
 
 log = logging.getLogger("sipacr.router")
 
@@ -56,6 +56,14 @@ class Router:
             self._open_store(loaded)
         self._engine = loaded.engine
         self._verdicts.clear()
+
+    def submit(self, change: Change) -> bool:
+        """Hand a change to the writer's thread; False: it is lost, and that is said."""
+        return self._writer.submit(change)
+
+    def is_shared(self, number: str) -> bool:
+        """Whether the number is marked as shared. Raises `Unavailable`."""
+        return self._reader.is_shared(number)
 
     @property
     def not_written(self) -> int:

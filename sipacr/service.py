@@ -26,6 +26,7 @@ import sipacr
 from sipacr import configuration, control
 from sipacr.configuration import Configuration
 from sipacr.local import local_addresses, raise_file_limit
+from sipacr.recorder import Recorder
 from sipacr.relay import Relay
 from sipacr.router import Router
 from sipacr.routing.directory import Peer
@@ -255,6 +256,10 @@ class Service:
         self._take_headers(self._loaded)
         self.relay = Relay(self._loop, self.front, parser, directory, self.router.state, self._find, self._names)
         self.front.relay = self.relay.inlet
+        self.recorder = Recorder(
+            self.relay.calls, self.router.submit, self.router.is_shared, self._loaded.engine, self._loaded.settings.keep
+        )
+        self.recorder.recover()
 
     def _start_sockets(self) -> None:
         listen, exchange, door = self._loaded.settings.listen, self.relay.exchange, self.relay.door
@@ -334,6 +339,7 @@ class Service:
         self._names.take(loaded.settings.directory.peers.values())
         said += await self._names.refresh()
         self.router.take(loaded)
+        self.recorder.take(loaded.engine, loaded.settings.keep)
         self._take_headers(loaded)
         self._tls = tls
         for listener in self._streams:
@@ -357,7 +363,7 @@ class Service:
             "running_on": "last good rules" if self._loaded.settings.path.parent == self._last_good else "the files",
             "refused_reload": self._refused,
             "calls": self.front.counts["invites"],
-            "our_faults": self.front.counts["errors"],
+            "our_faults": self.front.counts["errors"] + self.recorder.faults,
             "strangers": sum(listening.strangers for listening in self._listeners()),
             "dropped": sum(sock.dropped for sock in self._udp),
             "connections": sum(len(listener.connections) for listener in self._streams),
@@ -389,6 +395,7 @@ class Service:
             self._at_once.set()
             self._stopped.set()
             return
+        self.recorder.tick()
         self.router.rest()
         self._loop.call_later(_HEARTBEAT, self._beat)
 

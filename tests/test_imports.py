@@ -43,7 +43,8 @@ RULES = {
         "sipacr.routing sipacr.rulefile sipacr.settings sipacr.sip.sources sipacr.sip.certificates sipacr.control"
     ),
     "sipacr.relay": may("sipacr.routing sipacr.calls sipacr.sip sipacr.loud"),
-    "sipacr.recorder": may("sipacr.routing sipacr.memory sipacr.calls sipacr.store sipacr.settings"),
+    "sipacr.ends": may("sipacr.routing sipacr.calls"),
+    "sipacr.recorder": may("sipacr.routing sipacr.memory sipacr.calls sipacr.store sipacr.settings sipacr.ends"),
     "sipacr.replay": may("sipacr.routing sipacr.memory sipacr.store"),
     "sipacr.router": may("sipacr.routing sipacr.calls sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
     "sipacr.control": may(),

@@ -1,5 +1,7 @@
 """What the recorder says of relayed calls: at the answer, when somebody else takes over, while they go on, at the end."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,12 +9,14 @@ import pytest
 from sipacr.calls.calls import Plan
 from sipacr.calls.message import Message
 from sipacr.calls.network import Flow
-from sipacr.memory.customers import Customers
 from sipacr.memory.report import Report
 from sipacr.recorder import ALIVE, Recorder
 from sipacr.routing.facts import Facts, Unavailable
+from sipacr.routing.ruleset import Remember, StickyProfile
 from sipacr.settings import Keep
-from sipacr.store.records import StillAlive, WriteReport
+from sipacr.store import AddToList, Database
+from sipacr.store.learning import Learn, bindings_of
+from sipacr.store.records import StillAlive, of_customer
 from sipacr.store.retention import Purge
 from tests import company
 from tests.calls.network import request
@@ -29,13 +33,9 @@ class Recorded:
     def __init__(self, *rules: Any, shared: Any = False, keep: Keep | None = None, **more: Any) -> None:
         self.scene = Scene(*rules, **more)
         self.changes: list[Any] = []
-        self.learned: list[Report] = []
         self.shared = shared
-        calls, engine = self.scene.calls, self.scene.engine
-        customers = Customers(self.scene.directory, engine.ruleset)
-        self.recorder = Recorder(calls, self.changes.append, self._is_shared, customers, keep or Keep())
-        self.recorder.on_report = self.learned.append
-        calls.on_answer, calls.on_end = self.recorder.answered, self.recorder.ended
+        calls = self.scene.calls
+        self.recorder = Recorder(calls, self.changes.append, self._is_shared, self.scene.engine, keep or Keep())
 
     def _is_shared(self, number: str) -> bool:
         if isinstance(self.shared, Exception):
@@ -48,7 +48,7 @@ class Recorded:
 
     def reports(self) -> list[Report]:
         """All since the last look."""
-        found = [change.report for change in self.changes if isinstance(change, WriteReport)]
+        found = [change.report for change in self.changes if isinstance(change, Learn)]
         self.changes.clear()
         return found
 
@@ -84,7 +84,6 @@ def test_an_answered_call() -> None:
     assert over.uid == report.uid
     assert (over.ended, over.talks[0].until, over.legs[0].ended) == (START + 63, START + 63, START + 63)
     assert over.replaces(report)
-    assert recorded.learned == [report, over]
 
 
 def test_a_call_that_nobody_answers() -> None:
@@ -163,7 +162,6 @@ def test_an_outgoing_call(shown: str, number: str | None, text: str) -> None:
     message = request(headers=[("Contact", "<sip:101@10.0.0.5>"), *WITH_SDP], body=SDP)
     message.headers = [(name, f"{shown};tag=a") if name == "From" else (name, value) for name, value in message.headers]
     _invite(scene, company.facts("101", CUSTOMER, "pbx"), message)
-    recorded.recorder.began(recorded.call)
     begun = recorded.one()
     assert (begun.direction, begun.customer, begun.agent) == ("out", CUSTOMER, "anna")
     assert (begun.shown, begun.number) == (text, number)
@@ -199,7 +197,7 @@ def test_each_second_new_calls_are_recorded_and_each_half_minute_all_are_said_to
     recorded.changes.clear()
     _invite(
         recorded.scene,
-        company.facts("102", CUSTOMER, "pbx", call_id="second"),
+        company.facts("199", CUSTOMER, "pbx", call_id="second"),
         request(branch="z9hG4bKx", call_id="second@a"),
     )
     recorded.scene.answer(recorded.scene.one("INVITE"), 180)
@@ -219,7 +217,6 @@ def test_a_call_that_rings_is_found_behind_a_newer_one_that_is_recorded() -> Non
     _invite(
         recorded.scene, company.facts("102", CUSTOMER, "pbx", call_id="2"), request(branch="z9hG4bKx", call_id="2@a")
     )
-    recorded.recorder.began(list(recorded.scene.calls.live)[1])
     assert recorded.one().call_id == "2"
     recorded.recorder.tick()
     assert recorded.one().direction == "in"
@@ -243,3 +240,129 @@ def test_a_record_that_fails_costs_no_call(monkeypatch: pytest.MonkeyPatch, capl
     assert len(recorded.scene.calls.live) == 1
     assert recorded.recorder.faults == 1
     assert "cannot be recorded" in caplog.text
+
+
+# Learning
+
+RETURNING = StickyProfile(
+    "returning", "acr-in", frozenset({"in_answered"}), frozenset({"in_answered"}), frozenset(), None
+)
+QUEUE = route("queue", to("queue-main"))
+TRUSTED = {"pbx": {"trusted": True, "identity": "pai"}}
+
+
+def naming(name: str, where: str = "P-Asserted-Identity") -> tuple[str, str]:
+    return where, f'"x" <sip:{name}@10.0.0.5>' if not name.startswith("<") else name
+
+
+@pytest.mark.parametrize(
+    ("header", "peer", "talk"),
+    [
+        (naming("102"), {"trusted": True}, ("ivan", "102")),
+        (naming("102", "Remote-Party-ID"), {"trusted": True, "identity": "rpid"}, ("ivan", "102")),
+        (naming("102", "Remote-Party-ID"), {"trusted": True}, ("ivan", "102")),
+        (naming("+48601222333"), {"trusted": True}, ("ivan", "+48601222333")),
+        (naming("+48601999888"), {"trusted": True}, (None, "+48601999888")),
+        (naming("102"), {"trusted": False}, ("anna", "anna")),
+        (naming(SHOP), {"trusted": True}, ("anna", "anna")),
+        (naming("<sip:10.0.0.5>"), {"trusted": True}, ("anna", "anna")),
+    ],
+    ids=["pai", "rpid", "the other header", "mobile", "nobody of ours", "not trusted", "the company", "no user"],
+)
+def test_whom_the_2xx_names(header: tuple[str, str], peer: dict[str, Any], talk: tuple[Any, str]) -> None:
+    recorded = Recorded(FIRST_ANNA, peers={"pbx": peer})
+    recorded.scene.invite()
+    recorded.scene.answer(recorded.scene.one("INVITE"), 200, headers=[*WITH_SDP, header], body=ANSWER)
+    assert recorded.one().talks == ((*talk, START, None),)
+
+
+def test_a_trunk_names_nobody_of_ours() -> None:
+    recorded = Recorded(route("away", step("mobile", "ivan")), peers={"trunk-a": {"trusted": True}})
+    recorded.scene.invite()
+    leg = recorded.scene.one("INVITE")
+    recorded.scene.answer(leg, 200, headers=[*WITH_SDP, naming("+48601999888")], body=ANSWER)
+    assert recorded.one().talks == (("ivan", "ivan", START, None),)
+
+
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+def test_whom_the_pbx_names_later(method: str) -> None:
+    recorded = Recorded(QUEUE, peers=TRUSTED)
+    leg = recorded.talk()
+    recorded.changes.clear()
+    recorded.scene.run(20.0)
+    recorded.scene.callee_sends(method, leg, headers=[naming("103"), *WITH_SDP], body=SDP)
+    assert recorded.one().talks == ((None, "queue-main", START + 3, START + 23), ("olga", "103", START + 23, None))
+
+
+@pytest.mark.parametrize(
+    ("rule", "named", "outcome"),
+    [
+        (route("box", to("voicemail")), None, "voicemail"),
+        (route("box", to("*98@pbx")), None, "voicemail"),
+        (FIRST_ANNA, naming("*98"), "voicemail"),
+        (FIRST_ANNA, naming("voicemail"), "voicemail"),
+        (QUEUE, naming("102"), "answered"),
+    ],
+)
+def test_a_voicemail_is_nobody(rule: Any, named: tuple[str, str] | None, outcome: str) -> None:
+    recorded = Recorded(rule, peers=TRUSTED)
+    recorded.scene.invite()
+    headers = [*WITH_SDP, *([named] if named else [])]
+    recorded.scene.answer(recorded.scene.one("INVITE"), 200, headers=headers, body=ANSWER)
+    report = recorded.one()
+    assert (report.outcome, report.legs[-1].outcome) == (outcome, outcome)
+    assert (report.talks[0].agent is None) == (outcome == "voicemail")
+
+
+def test_a_long_enough_talk_is_reported_at_that_moment() -> None:
+    recorded = Recorded(FIRST_ANNA, sticky={"long": replace(RETURNING, name="long", min_talk=10.0)})
+    leg = recorded.talk()
+    recorded.changes.clear()
+    recorded.scene.run(9.9)
+    assert recorded.reports() == []
+    recorded.scene.run(0.2)
+    assert recorded.one().alive >= START + 13
+    recorded.scene.run(60.0)
+    assert recorded.reports() == []
+    recorded.scene.callee_sends("BYE", leg)
+    assert recorded.one().ended is not None
+
+
+def test_a_caller_who_hides_from_the_world_is_known_by_his_pbx() -> None:
+    recorded = Recorded(peers=TRUSTED)
+    message = request(headers=[("Contact", "<sip:1@10.0.0.5>"), naming("102"), ("Privacy", "id"), *WITH_SDP], body=SDP)
+    _invite(recorded.scene, company.facts("anonymous", CUSTOMER, "pbx"), message)
+    report = recorded.one()
+    assert (report.agent, report.shown, report.customer, report.nobody) == ("ivan", "", CUSTOMER, "")
+
+
+@pytest.mark.parametrize(("on", "rows"), [("answer", [CUSTOMER]), ("call", [])])
+def test_who_is_remembered_when_somebody_answers(on: Any, rows: list[str]) -> None:
+    """S2.3; the router itself writes what is remembered at the call."""
+    recorded = Recorded(replace(FIRST_ANNA, remember=(Remember("white", on),)))
+    recorded.scene.invite()
+    assert [change for change in recorded.changes if isinstance(change, AddToList)] == []
+    recorded.scene.answer(recorded.scene.one("INVITE"), 200, headers=WITH_SDP, body=ANSWER)
+    added = [change for change in recorded.changes if isinstance(change, AddToList)]
+    assert [(change.list, change.number) for change in added] == [("white", number) for number in rows]
+
+
+def test_what_is_learned_is_in_the_store(tmp_path: Path) -> None:
+    """A binding is there from the answer on, while the call lasts, and after a crash in its middle."""
+    recorded = Recorded(FIRST_ANNA, sticky={"returning": RETURNING})
+    recorded.talk()
+    with Database(tmp_path / "sipacr.db") as database:
+        said = [line for change in recorded.changes for line in change.write(database.connection) or ()]
+        (row,) = bindings_of(database.connection, CUSTOMER)["returning"]
+        assert (row.agent, row.made, row.in_progress) == ("anna", START + 3, True)
+        assert said == [f";;0: binding made: returning: {CUSTOMER} to anna"]
+        recorded.changes.clear()
+        recorded.recorder.tick()
+        recorded.scene.run(ALIVE + 5.0)
+        recorded.recorder.tick()
+        recorded.recorder.recover()
+        for change in recorded.changes:
+            change.write(database.connection)
+        (row,) = bindings_of(database.connection, CUSTOMER)["returning"]
+        assert (row.in_progress, row.in_answered) == (False, START + 3 + ALIVE + 5)
+        assert [each.outcome for each in of_customer(database.connection, CUSTOMER)] == ["lost"]

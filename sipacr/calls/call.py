@@ -217,7 +217,7 @@ class Call:
         self._longest = self.calls.timers.after(self.max_call(), self._too_long)
         self.refreshed(self.caller.invite, message, self.peer.session_expires)
         self._alive.start()
-        self.calls.tell_answered(self)
+        self.calls.tell_answered(self, message)
 
     @property
     def awaits_late_answer(self) -> bool:

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sipacr.calls import passing, tailor
+from sipacr.calls.addresses import user_and_host
 from sipacr.calls.call import Call, hops_of
 from sipacr.calls.caller import Caller
+from sipacr.calls.connected import named
 from sipacr.calls.digest import Authentication
 from sipacr.calls.half import Half
 from sipacr.calls.hunt import Attempt, Hunt
 from sipacr.calls.message import Headers, Message, tag, uri_of
 from sipacr.calls.network import Flow, Network
-from sipacr.calls.passing import Passing
+from sipacr.calls.passing import OFFERS, Passing
 from sipacr.calls.refer import Refers
 from sipacr.calls.sdp import refusing_answer
 from sipacr.calls.timers import Timers
@@ -89,7 +91,9 @@ class Calls:
         self._idle_since: dict[str, float] = {}
         self._load: Counter[str] = Counter()  # peer -> calls at once, in both directions
         self._authentications: dict[str, Authentication] = {}
-        self.on_answer: Callable[[Call], None] = _nothing
+        self.on_begin: Callable[[Call], None] = _nothing
+        self.on_answer: Callable[[Call, Message], None] = _nothing_said  # with the callee's 2xx
+        self.on_word: Callable[[Half, Message], None] = _nothing_heard  # what may name who is at that side now
         self.on_end: Callable[[Call], None] = _nothing
         self.on_suspicion: Callable[[str], None] = _nothing_of
         self.service_route: Callable[[str], Sequence[str]] = _none
@@ -142,7 +146,7 @@ class Calls:
         now = self.wall()
         hunt = Hunt(plan.engine, plan.decision, plan.facts, self.state, now)
         call = Call(self, server, message, flow, peer, plan.facts.request, hunt)
-        call.agent = self._agent_calling(plan)
+        call.agent = self._agent_calling(plan, message, peer)
         self.occupy(call.agent)
         if replaced is not None:
             call.replaces = self.refers.named_for(replaced, message)
@@ -151,6 +155,8 @@ class Calls:
         self._load[peer.name] += 1
         self.counts["calls"] += 1
         call.start()
+        if call.state != "over":
+            self.on_begin(call)
 
     def _refusal(self, message: Message, peer: Peer, plan: Plan) -> int | None:
         if hops_of(message) == 0:
@@ -165,14 +171,22 @@ class Calls:
             return 503
         return None
 
-    def _agent_calling(self, plan: Plan) -> str | None:
-        """Which agent it is that calls from an extension of the asking PBX."""
+    def _agent_calling(self, plan: Plan, invite: Message, peer: Peer) -> str | None:
+        """Which agent it is that calls from an extension of the asking PBX: whom it asserts, though he may hide from
+        the world, else From."""
         if self._engine is not plan.engine:
             self._engine = plan.engine
             agents = plan.engine.ruleset.agents.values()
             self._extensions = {(agent.extension, agent.pbx): agent.name for agent in agents}
         request = plan.facts.request
-        return None if request.anonymous else self._extensions.get((request.caller.text, request.peer))
+        found = self._extensions.get((request.caller.text, request.peer))
+        if found is not None or peer.role != "pbx":
+            return found
+        asserted = named(invite, peer)
+        if asserted is not None and (asserted.number.text, peer.name) in self._extensions:
+            return self._extensions[asserted.number.text, peer.name]
+        parts = user_and_host(uri_of(invite.get("From") or ""))
+        return self._extensions.get((parts[0], peer.name)) if parts is not None else None
 
     def is_full(self, peer: Peer) -> bool:
         """Whether this peer has as many calls as it may."""
@@ -217,6 +231,8 @@ class Calls:
         if message.method == "BYE":
             half.call.hung_up(half, server, message)
         else:
+            if message.method in OFFERS:
+                self.on_word(half, message)
             passing.begin(half, server, message)
 
     def ack(self, message: Message, flow: Flow) -> bool:
@@ -348,9 +364,9 @@ class Calls:
         """A call found this peer silent."""
         self.on_suspicion(peer.name)
 
-    def tell_answered(self, call: Call) -> None:
+    def tell_answered(self, call: Call, answer: Message) -> None:
         """A call was answered."""
-        self.on_answer(call)
+        self.on_answer(call, answer)
 
     def ended(self, call: Call) -> None:
         """A call is over."""
@@ -378,6 +394,14 @@ def _retry_after(code: int) -> Headers:
 
 
 def _nothing(call: Call) -> None:
+    """Nobody wants to know."""
+
+
+def _nothing_said(call: Call, message: Message) -> None:
+    """Nobody wants to know."""
+
+
+def _nothing_heard(half: Half, message: Message) -> None:
     """Nobody wants to know."""
 
 

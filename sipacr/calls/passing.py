@@ -14,7 +14,7 @@ from sipacr.calls.transactions import ClientTransaction, ServerTransaction, resp
 
 DEADLINE = 10.0  # seconds for a request that is no INVITE: after that its sender gets 504 (RFC 4320 knows no 408 there)
 PATIENCE = 181.0  # seconds for a re-INVITE, which somebody may have to be asked about: as timer C (RFC 3261 16.6)
-_OFFERS = ("INVITE", "UPDATE")
+OFFERS = ("INVITE", "UPDATE")
 _CONTACTS = ("INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY")  # they refresh the target (RFC 5057 5.4, RFC 6665)
 _OF_ITS_OWN = ("NOTIFY", "PRACK")  # a 408 or 481 to these says nothing of the session (RFC 5057 5.1)
 _OF_BODY = ("Content-Type", "Content-Disposition", "Content-Encoding", "Content-Language", "MIME-Version")
@@ -70,7 +70,7 @@ def _refusal(half: Half, message: Message) -> tuple[int, Headers] | None:
         return _unreferable(half, other, message)
     if message.method == "SUBSCRIBE" and (message.get("Event") or "").partition(";")[0].strip() != "refer":
         return 489, [("Allow-Events", "refer")]
-    if message.method in _OFFERS:
+    if message.method in OFFERS:
         return _glare(half, other, message)
     return None
 
@@ -146,7 +146,7 @@ class Passing:
         source, target = self._from, self._to
         refers = source.calls.refers
         headers = refers.outward(request, tailor.in_dialog(request, target.passage()), source, target)
-        if request.method in _OFFERS:
+        if request.method in OFFERS:
             headers += session.asked(request, self._interval(target), self._minimum)
         if self._rack is not None:
             headers.append(("RAck", self._rack))
@@ -283,8 +283,9 @@ class Passing:
         if self.method in _CONTACTS:
             source.dialog.refresh(self._request)
             target.dialog.refresh(message)
-        if self.method in _OFFERS:
+        if self.method in OFFERS:
             source.call.refreshed(self._request, message, self._interval(source))
+            source.calls.on_word(target, message)
         if self.method == "INVITE":
             self._offered = message.body
             if self._server.final or source.call.state == "over":

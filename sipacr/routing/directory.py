@@ -88,6 +88,7 @@ class Destination:
 
     user: str
     peer: str
+    voicemail: bool = False  # whoever answers there is nobody: it is never learned
 
     def __str__(self) -> str:
         return f"{self.user}@{self.peer}"
