@@ -25,12 +25,13 @@ BASES = [
     invite(("branch=z9hG4bK-1", "branch=z9hG4bK-1;rport"), ('"Jan" <sip', "Jan <sip")),
     invite(("127.0.0.1:5070;branch", "10.0.0.1;branch"), ("Content-Length: 0\n", "")),
     invite(("Content-Length: 0\n", "Content-Type: application/sdp\n")) + SDP.encode(),
+    invite(("Content-Length: 0", "Content-Type: application/sdp\nContent-Length:    29")) + SDP.encode(),
     invite(("To: <sip", 'To: "Shop" <sip'), ("Contact: <sip:+48601000111@", "m: <sip:+48601000111@")),
 ]
 # What stands in a spot of some base.
 SPOTS = [
     b"+48221112233", b"+48601000111", b"+48602000222", b"z9hG4bK-1", b"-1", b"Jan", b"Jan K", b"Shop", b"from-1",
-    b"call-1@127.0.0.1", b"call-1", b"1 INVITE", b": 1 ", b"70", b": 0\r\n", b": 29\r\n", b"29", b"trunk 1.0", b" trunk 1.0", b"23 Nov", b"v=0", b"127.0.0.1", b"5070",
+    b"call-1@127.0.0.1", b"call-1", b"1 INVITE", b": 1 ", b"70", b": 0\r\n", b": 29\r\n", b":    29\r\n", b"29", b"trunk 1.0", b" trunk 1.0", b"23 Nov", b"v=0", b"127.0.0.1", b"5070",
 ]  # fmt: skip
 STRANGE = [
     b"", b" ", b"\t", b"\0", b"\r", b"\n", b"\r\n", b"\r\n ", b"\r\n\r\n", b'"', b"\\", b'\\"', b"<", b">", b"@", b";", b",", b"?", b":",
@@ -38,7 +39,7 @@ STRANGE = [
     b"anonymous", b"Anonymous", b"unavailable", b"*", b".", b"-", b"+", b"_", b"0", b"00", b"007", b"07", b"1", b"99", b"100", b"255", b"256", b"-1",
     b"2147483647", b"2147483648", b"4294967296", b"999999999", b"1000000000", b"0" * 9, b"0" * 10, b"9" * 30, b"99999", b"100000",
     b"z9hG4bK", b"Z9HG4BK", b"z9hG4bKx", b"z9hg4bk-2", b"z9hG4bK-2", b": 2 ", b":2 ", b": 2  ", b"2 INVITE", b"12 INVITE", b"x2 INVITE", b"1 invite",
-    b": 1\r\n", b": 28\r\n", b": 30\r\n", b":29\r\n", b": 029\r\n", b"a" * 63, b"a" * 64, b"a" * 65, b"a" * 128, b"a" * 129, b"a" * 256, b"a" * 257, b"\xc5\x81",
+    b": 1\r\n", b": 28\r\n", b": 30\r\n", b":29\r\n", b": 029\r\n", b":     9\r\n", b":\t29\r\n", b":" + b" " * 9 + b"29\r\n", b"a" * 63, b"a" * 64, b"a" * 65, b"a" * 128, b"a" * 129, b"a" * 256, b"a" * 257, b"\xc5\x81",
     b"x\r\nPrivacy: id", b"x\r\nRequire: foo", b"x\r\nVia: SIP/2.0/UDP h", b"x\r\nX-Campaign: summer", b"x\r\nTo: <sip:a@b>", b"x;tag=y", b"127.0.0.1:5060",
 ]  # fmt: skip
 usual = st.text("abcXYZ0123456789+*_.-", min_size=1, max_size=20).map(str.encode)

@@ -44,7 +44,7 @@ _ROOM = {
     b"id": rb"[!-~]{1,256}+",
     b"cseq": rb"[0-9]{1,9}+",
     b"hops": rb"(?:[1-9][0-9]|[0-9])",
-    b"length": rb"[0-9]{1,5}+",
+    b"length": rb" {0,8}+[0-9]{1,5}+",  # some senders keep its width
 }
 _TEXT = rb"[ -~]{0,1024}+"  # in a header that PJSIP does not look into
 _NO_SYNTAX = b' "<,' + b"," * 64  # a value that PJSIP takes only where it does not look
@@ -72,7 +72,7 @@ _FORMS = {
     CALL_ID: _form(rb" {call_id}"),
     CSEQ: _form(rb" {cseq} INVITE"),
     MAX_FORWARDS: _form(rb" {hops}"),
-    CONTENT_LENGTH: _form(rb" {length}"),
+    CONTENT_LENGTH: _form(rb"{length}"),
     ASSERTED: _form(_address(b"asserted")),
     _CONTACT: _form(_address(b"contact")),
 }
