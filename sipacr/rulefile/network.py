@@ -1,6 +1,7 @@
 """Hosts, ports, sources and `user@peer`, as they are written in both kinds of file."""
 
 import re
+from dataclasses import replace
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated
 
@@ -8,8 +9,8 @@ from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
 from sipacr.routing.directory import Destination
 from sipacr.rulefile.problems import suggestion
-from sipacr.rulefile.shape import Context, context_of, read_line, read_name
-from sipacr.rulefile.yamltree import Node, Text
+from sipacr.rulefile.shape import Context, context_of, read_flag, read_line, read_name
+from sipacr.rulefile.yamltree import Mapping, Node, Text
 
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMERIC = re.compile(r"[0-9.]+")
@@ -157,7 +158,17 @@ def destination(text: str, context: Context) -> Destination:
 
 
 def read_destination(node: Node, info: ValidationInfo) -> Destination:
-    return destination(read_line(node), context_of(info))
+    """user@peer, or with what is to be known of it: {to: user@peer, voicemail: true}."""
+    context = context_of(info)
+    if not isinstance(node, Mapping):
+        return destination(read_line(node), context)
+    for key in node.names():
+        if key not in ("to", "voicemail"):
+            context.error(key, f'"{key}" is no key of a destination; there are to and voicemail')
+    if "to" not in node:
+        raise ValueError('a destination needs "to", such as {to: "*98@pbx", voicemail: true}')
+    is_box = "voicemail" in node and read_flag(node["voicemail"])
+    return replace(destination(read_line(node["to"]), context), voicemail=is_box)
 
 
 def read_peer_name(node: Node) -> Text:
@@ -181,8 +192,15 @@ ListenAddress = Annotated[tuple[str, int | None], PlainValidator(read_listen), _
 Source = Annotated[str, PlainValidator(read_source), _STRING]
 UriUser = Annotated[str, PlainValidator(read_uri_user), WithJsonSchema({"type": ["string", "integer"]})]
 HeaderName = Annotated[str, PlainValidator(read_header_name), _STRING]
+_ADDRESS = {"type": "string", "pattern": "^.+@.+$"}
+_DESTINATION = {
+    "type": "object",
+    "properties": {"to": _ADDRESS, "voicemail": {"type": "boolean"}},
+    "required": ["to"],
+    "additionalProperties": False,
+}
 DestinationText = Annotated[
-    Destination, PlainValidator(read_destination), WithJsonSchema({"type": "string", "pattern": "^.+@.+$"})
+    Destination, PlainValidator(read_destination), WithJsonSchema({"anyOf": [_ADDRESS, _DESTINATION]})
 ]
 PeerKey = Annotated[Text, PlainValidator(read_peer_name), _STRING]
 DestinationKey = Annotated[Text, PlainValidator(read_destination_name), _STRING]
