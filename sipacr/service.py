@@ -38,6 +38,7 @@ from sipacr.sip.front import Front
 from sipacr.sip.library import Library, LibraryFault, self_check
 from sipacr.sip.message import Parser
 from sipacr.sip.sources import Sources
+from sipacr.sip.strangers import Strangers, read_bans, write_bans
 from sipacr.sip.streams import StreamListener, open_stream
 from sipacr.sip.udp import UdpSocket, open_udp
 from sipacr.sip.udp import self_check as udp_self_check
@@ -182,6 +183,8 @@ class Service:
         self._streams: list[StreamListener] = []
         self._names = Names(self._take_sources)
         self._reloading = asyncio.Lock()
+        self._sources = Sources((), {})
+        self.strangers = Strangers(lambda host: self._sources.is_peers(host), time.time)
 
     async def serve(self) -> None:
         """Start everything, run until SIGTERM or SIGINT or until the supervisor is gone, stop everything."""
@@ -193,6 +196,7 @@ class Service:
         resolving = self._loop.create_task(self._names.follow())
         await self._names.first_answers(_DNS_FIRST)
         self._take_sources()
+        self.strangers.remember(read_bans(_bans_file(self._loaded.settings)))
         self._start_sockets()
         self._beat()
         self._looking_at = self._loop.time()
@@ -203,6 +207,9 @@ class Service:
             "status": lambda _: self._status(),
             "calls": self._show_calls,
             "hangup": self._hang_up_calls,
+            "bans": lambda _: self._show_bans(),
+            "ban": self._ban,
+            "unban": self._unban,
             "hangup-all": lambda _: self._hang_up_calls(None),
         }
         try:
@@ -263,14 +270,15 @@ class Service:
 
     def _start_sockets(self) -> None:
         listen, exchange, door = self._loaded.settings.listen, self.relay.exchange, self.relay.door
+        came = self.strangers.came
         self.front.set_own_addresses(_own_addresses(self._listening, listen.public))
         udp: dict[int, UdpSocket] = {}
         for number, bound in enumerate(self._listening):
             if bound.kind == "udp":
-                udp[number] = UdpSocket(bound.sock, self._loop, self._find, door.datagram, number, door.waited)
+                udp[number] = UdpSocket(bound.sock, self._loop, self._find, door.datagram, number, door.waited, came)
             else:
                 tls = self._tls if bound.kind == "tls" else None
-                self._streams.append(StreamListener(bound.sock, self._loop, self._find, door, tls, exchange))
+                self._streams.append(StreamListener(bound.sock, self._loop, self._find, door, tls, exchange, came))
         self._udp = list(udp.values())
         addresses = [Listening(bound.kind, bound.host, bound.port) for bound in self._listening]
         exchange.listen(addresses, udp, listen.public)
@@ -289,11 +297,12 @@ class Service:
         """Tell peers by what DNS said last; its answers come while calls go on."""
         settings = self._loaded.settings
         self._sources = Sources(settings.directory.peers.values(), self._names.addresses, self._names.targets)
+        self.strangers.take(settings.strangers)
         for sock in self._udp:
             sock.forget_sources()
 
     def _find(self, host: str, port: int) -> Peer | None:
-        return self._sources.find(host, port)
+        return None if self.strangers.is_banned(host) else self._sources.find(host, port)
 
     def _hang_up(self) -> None:
         """SIGHUP."""
@@ -365,6 +374,7 @@ class Service:
             "calls": self.front.counts["invites"],
             "our_faults": self.front.counts["errors"] + self.recorder.faults,
             "strangers": sum(listening.strangers for listening in self._listeners()),
+            "bans": len(self.strangers.bans()),
             "dropped": sum(sock.dropped for sock in self._udp),
             "connections": sum(len(listener.connections) for listener in self._streams),
             "relay": self.relay.status(),
@@ -379,6 +389,18 @@ class Service:
         count = self.relay.hang_up(call_id)
         log.info("hung up by command: %d calls", count)
         return {"ok": True, "calls": count}
+
+    async def _show_bans(self) -> control.Answer:
+        rows = [lambda ban=ban: ban._asdict() for ban in self.strangers.bans()]
+        return {"ok": True, "rows": rows}
+
+    async def _ban(self, rest: str) -> control.Answer:
+        """`ADDRESS SECONDS`."""
+        address, _, seconds = rest.partition(" ")
+        return {"ok": self.strangers.ban(address, float(seconds), "by command")}
+
+    async def _unban(self, address: str) -> control.Answer:
+        return {"ok": self.strangers.lift(address)}
 
     def _listeners(self) -> list[UdpSocket | StreamListener]:
         return [*self._udp, *self._streams]
@@ -397,6 +419,10 @@ class Service:
             return
         self.recorder.tick()
         self.router.rest()
+        if self.strangers.changed:
+            self.strangers.changed = False
+            path, bans = _bans_file(self._loaded.settings), self.strangers.bans()
+            self._loop.run_in_executor(None, write_bans, path, bans)
         self._loop.call_later(_HEARTBEAT, self._beat)
 
     def _look(self) -> None:
@@ -405,6 +431,10 @@ class Service:
         self.relay.door.late(max(0.0, now - self._looking_at))
         self._looking_at = now + _LOOK
         self._loop.call_at(self._looking_at, self._look)
+
+
+def _bans_file(settings: Settings) -> Path:
+    return settings.store.with_suffix(".bans")
 
 
 def _store_problem(path: Path) -> str | None:

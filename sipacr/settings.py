@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterable
 from collections.abc import Mapping as Names
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
 
-from sipacr.routing.directory import Directory, Peer
+from sipacr.routing.directory import Directory, Peer, Treatment
 from sipacr.routing.masks import Mask
 from sipacr.routing.numbers import NumberPlan, clean
 from sipacr.rulefile.network import (
@@ -31,15 +31,21 @@ from sipacr.rulefile.shape import (
     Line,
     Many,
     Named,
+    OrSchema,
     PeerName,
+    PositiveDuration,
     Shape,
     TimeZone,
     context_of,
     map_only,
+    none_if_off,
+    one_of,
     read_line,
     read_positive_duration,
     read_text,
     validate,
+    whole,
+    words_schema,
 )
 from sipacr.rulefile.yamltree import Mapping, Node, Text, Tree, read_file
 
@@ -85,6 +91,7 @@ class Settings:
     passwords: tuple[Path, ...] = ()  # the files that hold some
     drain: float = 60.0  # seconds that relayed calls get to end when the router stops
     keep: Keep = Keep()
+    strangers: Treatment = field(default_factory=Treatment)
 
 
 def load_settings(path: Path, folder: Path | None = None) -> tuple[Settings | None, list[Problem]]:
@@ -149,6 +156,7 @@ def read_kept(node: Node) -> float:
     return math.inf if node == "forever" else read_positive_duration(node)
 
 
+_COUNT = WithJsonSchema({"type": "integer", "minimum": 1})
 _TEXT = WithJsonSchema({"type": "string"})
 _NUMBER = WithJsonSchema({"type": ["string", "integer"]})
 FilePath = Annotated[Path, PlainValidator(read_path), _TEXT]
@@ -213,6 +221,18 @@ class KeepShape(Shape):
     bindings: Kept = Field(math.inf, description="bindings are deleted when their last event is older; forever")
 
 
+class BansShape(Shape):
+    called: ClassVar[str] = '"bans"'
+    wanted: ClassVar[str] = "off, or a mapping with after, within and for"
+    may_be_empty: ClassVar[bool] = True
+
+    after: Annotated[int, PlainValidator(whole(1, 100_000, "a number of requests")), _COUNT] = Field(
+        10, description="requests of one address that is no peer's"
+    )
+    within: PositiveDuration = 600.0
+    for_: PositiveDuration = Field(3600.0, alias="for", description="so long it is banned")
+
+
 class SettingsShape(Shape):
     """sipacr.yaml."""
 
@@ -233,6 +253,12 @@ class SettingsShape(Shape):
     rules: FilePath | None = Field(None, description="the folder of the rule files; default: rules")
     drain: Duration = Field(60.0, description="relayed calls get so long to end when the router is stopped")
     keep: KeepShape | None = None
+    strangers: Annotated[
+        Literal["silent", "refuse"], PlainValidator(one_of("silent", "refuse")), words_schema("silent", "refuse")
+    ] = Field("silent", description="whoever is no peer gets no answer, or all get 403")
+    bans: Annotated[BansShape | None, BeforeValidator(none_if_off), OrSchema({"enum": ["off"]})] = Field(
+        BansShape.model_construct(), description="of addresses that are no peer's"
+    )
 
     @classmethod
     def check(cls, node: Mapping, context: Context) -> None:
@@ -274,8 +300,14 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
             peer.auth.password_file[0] for peer in shape.peers.values() if peer.auth and peer.auth.password_file
         ),
         drain=shape.drain,
+        strangers=_treatment(shape),
         keep=Keep(shape.keep.records, shape.keep.bindings) if shape.keep else Keep(),
     )
+
+
+def _treatment(shape: SettingsShape) -> Treatment:
+    refuse, bans = shape.strangers == "refuse", shape.bans
+    return Treatment(refuse, 0) if bans is None else Treatment(refuse, bans.after, bans.within, bans.for_)
 
 
 def _own(written: Names[Text, Text], plan: NumberPlan, context: Context) -> dict[str, str]:

@@ -29,7 +29,7 @@ PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(DOCS.glo
 BLOCK = re.compile(r"^```(sh|csv|ini) ?(\S*)\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:sudo -u sipacr )?sipacr [^`]+)`")
 # They need a router, or the folders of a machine where it is installed.
-ELSEWHERE = {"run", "reload", "status", "calls", "hangup", "probe", "init", "certs"}
+ELSEWHERE = {"run", "reload", "status", "calls", "hangup", "bans", "probe", "init", "certs"}
 IN_THE_EXAMPLE = ("data.md", "golden-calls.md", "numbers.md", "records.md")
 
 

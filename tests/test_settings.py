@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rulefiles import SETTINGS, load
 
-from sipacr.routing.directory import Credentials, Destination, Health, Peer, Registration
+from sipacr.routing.directory import Credentials, Destination, Health, Peer, Registration, Treatment
 from sipacr.routing.numbers import NumberPlan
 from sipacr.settings import Keep, Listen, Settings, TlsFiles, load_settings
 
@@ -51,7 +51,7 @@ TOP = [
     ("tls: {}", ['2:1: error: "tls" is empty']),
     ("tls: {certificate: a, key: b, client: c}", ['2:31: error: unknown key "client" in "tls"; did you mean "clients"?']),
     ("tls: {certificate: a, key: b}", []),
-    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules, drain, keep']),
+    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules, drain, keep, strangers, bans']),
     ("agents: {a: {extension: 1}}", ['2:1: error: unknown key "agents" in sipacr.yaml; "agents" belongs in a file of the rules folder']),
     ("regions: packs/x.csv", ["2:10: error: there is no file packs/x.csv"]),
     ("store: {path: x.db}", []),
@@ -231,6 +231,35 @@ def test_numbers(tmp_path: Path, text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(("text", "expected"), PEERS)
 def test_peers(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert said(tmp_path, instead(4, f"  {text}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Treatment(refuse=False, after=10, within=600.0, ban=3600.0)),
+        ("strangers: refuse", Treatment(refuse=True)),
+        ("strangers: silent\nbans: off", Treatment(after=0)),
+        ("bans: {after: 3, within: 1m, for: 7d}", Treatment(after=3, within=60.0, ban=7 * 86400.0)),
+        ("bans: {for: 2h}", Treatment(ban=7200.0)),
+    ],
+)
+def test_strangers(tmp_path: Path, text: str, expected: Treatment) -> None:
+    settings, _, problems = load(tmp_path, "fallback: queue-main", None, f"{SETTINGS}{text}\n")
+    assert problems == []
+    assert settings is not None
+    assert settings.strangers == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("strangers: ban", '2:12: error: "ban" is not one of silent, refuse'),
+        ("bans: {after: 0}", '2:15: error: "0" is not a number of requests from 1 to 100000'),
+        ("bans: {until: 1h}", '2:8: error: unknown key "until" in "bans"; "bans" has after, within, for'),
+    ],
+)
+def test_wrong_words_on_strangers(tmp_path: Path, text: str, expected: str) -> None:
+    assert said(tmp_path, instead(1, f"{LINES[0]}\n{text}")) == [expected]
 
 
 @pytest.mark.parametrize(("text", "rate"), RATES)

@@ -15,6 +15,7 @@ _MODULES = {
     "status": "run",
     "calls": "calls",
     "hangup": "calls",
+    "bans": "bans",
     "probe": "run",
     "certs": "run",
     "check": "rules",
@@ -43,6 +44,8 @@ def _commands(module: str) -> list[click.Command]:
     match module:
         case "run":
             from sipacr.cli.run import COMMANDS
+        case "bans":
+            from sipacr.cli.bans import COMMANDS
         case "calls":
             from sipacr.cli.calls import COMMANDS
         case "rules":

@@ -119,6 +119,11 @@ class Context:
         except (NotRunning, ValueError) as error:
             raise Failure(str(error), NO) from error
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """numbers.timezone."""
+        return ZoneInfo(self.settings.directory.timezone)
+
     def moment(self, text: str, *, end_of_day: bool = False) -> float:
         """`read_moment` in numbers.timezone, at this moment."""
         return read_moment(text, ZoneInfo(self.settings.directory.timezone), time.time(), end_of_day=end_of_day)

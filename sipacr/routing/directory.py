@@ -83,6 +83,16 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Treatment:
+    """What becomes of those who are no peer."""
+
+    refuse: bool = False  # all get one and the same answer; else none gets any
+    after: int = 10  # requests and connections of one address that lead to a ban; 0: no bans
+    within: float = 600.0  # seconds
+    ban: float = 3600.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """Where a call can be sent without a person's name: a user part at a peer."""
 

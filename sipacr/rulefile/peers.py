@@ -20,6 +20,7 @@ from sipacr.rulefile.shape import (
     PositiveDuration,
     Shape,
     context_of,
+    none_if_off,
     one_of,
     read_duration,
     read_line,
@@ -27,7 +28,7 @@ from sipacr.rulefile.shape import (
     whole,
     words_schema,
 )
-from sipacr.rulefile.yamltree import Mapping, Node, Text
+from sipacr.rulefile.yamltree import Mapping, Node
 
 _SHORTEST_SESSION = 90.0  # seconds: the least Session-Expires of RFC 4028 4.2
 _SHORTEST_REGISTRATION = 60.0  # seconds: under that most registrars answer 423
@@ -78,10 +79,6 @@ def read_password_file(node: Node, info: ValidationInfo) -> tuple[Path, str]:
     if not lines or not lines[0].strip():
         raise ValueError(f"{path} has no password in its first line")
     return path, lines[0].strip()
-
-
-def _none_if_off(node: Node) -> Node | None:
-    return None if isinstance(node, Text) and node == "off" else node
 
 
 def read_country(node: Node) -> NumberPlan:
@@ -190,7 +187,7 @@ class PeerShape(Shape):
         Field(1800.0, description="session timer (RFC 4028), or off")
     )
     max_call: PositiveDuration = Field(14_400.0, description="longer calls are ended")
-    health: Annotated[HealthShape | None, BeforeValidator(_none_if_off), OrSchema({"enum": ["off"]})] = Field(
+    health: Annotated[HealthShape | None, BeforeValidator(none_if_off), OrSchema({"enum": ["off"]})] = Field(
         None, description="ask it by OPTIONS whether it lives"
     )
     auth: AuthShape | None = Field(None, description="what its challenges are answered with")

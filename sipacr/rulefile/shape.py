@@ -158,6 +158,11 @@ def read_positive_duration(node: Node) -> float:
     return seconds
 
 
+def none_if_off(node: Node) -> Node | None:
+    """`off` stands for nothing."""
+    return None if isinstance(node, Text) and node == "off" else node
+
+
 def read_timezone(node: Node) -> str:
     """An IANA name."""
     text = read_text(node, "a time zone such as Europe/Warsaw")

@@ -73,6 +73,16 @@ class Sources:
             self._known[host, port] = found
         return found
 
+    def is_peers(self, host: str) -> bool:
+        """Whether some peer sends from this address, from whatever port."""
+        address = ip_address(host.partition("%")[0])
+        number, bits = int(address), address.max_prefixlen
+        return any(
+            self._tables[version, length].get(number >> (bits - length))
+            for version, length in self._lengths
+            if version == address.version
+        )
+
     def _search(self, host: str, port: int) -> Peer | None:
         address = ip_address(host.partition("%")[0])
         number, bits = int(address), address.max_prefixlen

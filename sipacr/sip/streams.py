@@ -232,8 +232,11 @@ class StreamListener:
         front: Reader,
         tls: ssl.SSLContext | None = None,
         watcher: Watcher | None = None,
+        stranger: Callable[[str, int, bytes, str], object] | None = None,
     ) -> None:
-        """With `tls` the connections are TLS. `watcher` is told of each one that comes and goes."""
+        """With `tls` the connections are TLS. `watcher` is told of each one that comes and goes, `stranger` of those
+        that are closed because they are no peer's: host, port, nothing, transport."""
+        self._stranger = stranger
         self.loop = loop
         self.front = front
         self._tls = tls
@@ -288,6 +291,8 @@ class StreamListener:
             if peer is None:
                 self.strangers += 1
                 sock.close()
+                if self._stranger is not None:
+                    self._stranger(host, port, b"", "tls" if self._tls else "tcp")
                 continue
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

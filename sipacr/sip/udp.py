@@ -104,11 +104,13 @@ class UdpSocket:
         receive: Receive,
         number: int = 0,
         waited: Callable[[float], None] | None = None,
+        stranger: Callable[[str, int, bytes], Reply | None] | None = None,
     ) -> None:
-        """`find` tells the peer of an address (None: a stranger, dropped unread); `receive` never raises and is told
-        the `number` of this socket. `waited` is told before each batch how many seconds it has waited for us, 0 where
-        nothing is left behind it."""
+        """`find` tells the peer of an address (None: a stranger, whom `stranger` answers, or nobody); `receive` never
+        raises and is told the `number` of this socket. `waited` is told before each batch how many seconds it has
+        waited for us, 0 where nothing is left behind it."""
         self._waited = waited
+        self._stranger = stranger
         self._stamp = bytearray(16)
         self._sock = sock
         self._loop = loop
@@ -241,7 +243,7 @@ class UdpSocket:
         replies: list[_Message] = []
         self._in_batch = True
         for i, name in enumerate(self._split[count](self._in.all_names)):
-            source = known.get(name) or self._who(name)
+            source = known.get(name) or self._who(name, i)
             if source is None:
                 continue
             peer, host, port = source
@@ -270,13 +272,17 @@ class UdpSocket:
         age: float = time.time() - seconds - nanoseconds * 1e-9
         return max(0.0, age)
 
-    def _who(self, name: bytes) -> tuple[Peer, bytes, int] | None:
-        """The peer behind a raw sockaddr. Only peers are remembered."""
+    def _who(self, name: bytes, i: int) -> tuple[Peer, bytes, int] | None:
+        """The peer behind the raw sockaddr of datagram `i`. Only peers are remembered."""
         port = int.from_bytes(name[2:4], "big")
         host = socket.inet_ntop(self._sock.family, self._address_in(name))
         peer = self._find(host, port)
         if peer is None:
             self.strangers += 1
+            if self._stranger is not None:
+                reply = self._stranger(host, port, bytes(self._in.data[i][: self._in.received[i]]))
+                if reply is not None:
+                    self.send(reply.data, host, reply.port)
             return None
         if len(self._known) >= _REMEMBERED:
             self._known.clear()

@@ -47,6 +47,8 @@ def until(true: Callable[[], object], what: str, seconds: float = 20.0) -> float
 class Running:
     """A router in a folder of its own, and a trunk that calls it."""
 
+    source = "127.0.0.1"  # of the trunk
+
     def __init__(self, folder: Path, *, rules: str = RULES, start: bool = True) -> None:
         self.folder = folder
         with socket.socket(type=socket.SOCK_DGRAM) as free:
@@ -89,7 +91,7 @@ class Running:
             (";branch=", ";rport;branch="),
         )
         with socket.socket(type=socket.SOCK_DGRAM) as sock:
-            sock.bind(("127.0.0.1", 0))
+            sock.bind((self.source, 0))
             sock.settimeout(0.5)
             end = time.monotonic() + timeout
             while time.monotonic() < end:
