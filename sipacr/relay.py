@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from sipacr.calls import progress
+from sipacr.calls.call import Call
 from sipacr.calls.calls import Calls
 from sipacr.calls.health import Watch
 from sipacr.calls.network import Flow, Target
@@ -24,12 +25,14 @@ from sipacr.sip.door import Door
 from sipacr.sip.exchange import Exchange
 from sipacr.sip.front import Front
 from sipacr.sip.inlet import Inlet
+from sipacr.sip.limits import Bucket
 from sipacr.sip.message import Parser
 
 log = logging.getLogger("sipacr")
 
 _GOODBYE = 3.0  # seconds for the answers to our last BYEs and to giving registrations back
 _STOPPED = 'SIP;cause=503;text="Router stopped"'  # Reason, RFC 3326
+_LINES = 100.0  # of the log a second, for calls that are over
 _RANDOM = 4000  # bytes of the system's randomness that are fetched at once
 _TOKEN = 10  # bytes
 
@@ -135,6 +138,22 @@ class Relay:
         """What is shown of each call in progress, the oldest first."""
         now = time.time()
         return [partial(progress.row, call, now) for call in self.calls.live]
+
+    def log_ends(self) -> None:
+        """One line for each call that is over, after whoever else hears of its end; no more than so many a second."""
+        before, bucket = self.calls.on_end, Bucket(_LINES, self._loop.time())
+        left_out = 0
+
+        def ended(call: Call) -> None:
+            nonlocal left_out
+            before(call)
+            if bucket.take(self._loop.time()):
+                log.info("%s%s", progress.line(call), f" ({left_out} calls before it not told)" if left_out else "")
+                left_out = 0
+            else:
+                left_out += 1
+
+        self.calls.on_end = ended
 
     def hang_up(self, call_id: str | None) -> int:
         """Hang up the calls with this Call-ID on either side, or all; how many there were."""

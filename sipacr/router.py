@@ -5,6 +5,7 @@ steps skipped; rules that need no store go on. Each cause is said once a minute 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from sipacr.calls.calls import Plan
@@ -36,6 +37,7 @@ class Router:
     def __init__(self, loaded: Configuration, clock: Callable[[], float], *, verbose: bool) -> None:
         """`clock` gives unix seconds; `verbose` logs a line per call."""
         self.loud = Loud(log)
+        self.hits: Counter[tuple[str, ...]] = Counter()  # rules that decided -> calls
         self.draining = False  # the router is about to stop: no new calls but to emergency numbers
         self.state = State()  # what decisions see of this moment; the relay keeps it up to date
         self._clock = clock
@@ -85,6 +87,7 @@ class Router:
         try:
             now = self._clock()
             decision = self._engine.decide(facts, now)
+            self.hits[decision.names] += 1
             if decision.action == "relay" or (peer.mode == "relay" and decision.action != "reject"):
                 return self._relay(decision, facts, now)
             if self.draining and not decision.emergency:

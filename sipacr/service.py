@@ -15,10 +15,10 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import uvloop
 
@@ -44,6 +44,9 @@ from sipacr.sip.udp import UdpSocket, open_udp
 from sipacr.sip.udp import self_check as udp_self_check
 from sipacr.store import Database, StoreError
 from sipacr.supervisor import supervise
+
+if TYPE_CHECKING:
+    from sipacr.metrics import Metrics
 
 log = logging.getLogger("sipacr")
 
@@ -217,6 +220,7 @@ class Service:
         except OSError as error:  # calls matter more than commands
             log.critical("no control socket: %s; `sipacr reload` and `status` do not work", error)
             server = None
+        page = await self._serve_metrics()
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._told_to_stop)
@@ -225,8 +229,9 @@ class Service:
         log.info("sipacr %s answers on %s; rules %s", sipacr.__version__, self._where(), self._loaded.ruleset.version)
         await self._stopped.wait()
         await self._drain()
-        if server is not None:
-            server.close()
+        for listening_ in (server, page):
+            if listening_ is not None:
+                listening_.close()
         resolving.cancel()
         self.relay.close()
         for listening in self._listeners():
@@ -259,7 +264,9 @@ class Service:
             raise SystemExit(MISCONFIGURED) from error
         directory = self._loaded.settings.directory
         self.router = Router(self._loaded, time.time, verbose=self._verbose)
-        self.front = Front(parser, self.router.route, self.router.fallback, self._secret, time.monotonic)
+        self.metrics = self._make_metrics()
+        route = self.router.route if self.metrics is None else self.metrics.timed(self.router.route)
+        self.front = Front(parser, route, self.router.fallback, self._secret, time.monotonic)
         self._take_headers(self._loaded)
         self.relay = Relay(self._loop, self.front, parser, directory, self.router.state, self._find, self._names)
         self.front.relay = self.relay.inlet
@@ -267,6 +274,26 @@ class Service:
             self.relay.calls, self.router.submit, self.router.is_shared, self._loaded.engine, self._loaded.settings.keep
         )
         self.recorder.recover()
+        self.relay.log_ends()
+        if self.metrics is not None:
+            self.metrics.watch(self.relay.calls)
+
+    def _make_metrics(self) -> "Metrics | None":
+        if self._loaded.settings.metrics is None:
+            return None
+        from sipacr.metrics import Metrics  # a tenth of a second that only those pay who want it
+
+        return Metrics(Figures(self))
+
+    async def _serve_metrics(self) -> asyncio.AbstractServer | None:
+        where = self._loaded.settings.metrics
+        if self.metrics is None or where is None:
+            return None
+        try:
+            return await self.metrics.serve(*where)
+        except OSError as error:
+            log.error("no metrics on %s port %d: %s", *where, error)
+            return None
 
     def _start_sockets(self) -> None:
         listen, exchange, door = self._loaded.settings.listen, self.relay.exchange, self.relay.door
@@ -341,8 +368,9 @@ class Service:
     ) -> list[str]:
         """Put the new set in place of the old, calls decided before keep what they were told; returns warnings."""
         said = []
-        if loaded.settings.listen != self._loaded.settings.listen:
-            said.append("`listen` has changed: that takes a restart; the rest is reloaded")
+        for name in ("listen", "metrics"):
+            if getattr(loaded.settings, name) != getattr(self._loaded.settings, name):
+                said.append(f"`{name}` has changed: that takes a restart; the rest is reloaded")
         if broken := await self._loop.run_in_executor(None, _store_problem, loaded.settings.store):
             said.append(broken)
         self._names.take(loaded.settings.directory.peers.values())
@@ -402,6 +430,10 @@ class Service:
     async def _unban(self, address: str) -> control.Answer:
         return {"ok": self.strangers.lift(address)}
 
+    def peers(self) -> Iterable[str]:
+        """Their names."""
+        return self._loaded.settings.directory.peers
+
     def _listeners(self) -> list[UdpSocket | StreamListener]:
         return [*self._udp, *self._streams]
 
@@ -431,6 +463,58 @@ class Service:
         self.relay.door.late(max(0.0, now - self._looking_at))
         self._looking_at = now + _LOOK
         self._loop.call_at(self._looking_at, self._look)
+
+
+class Figures:
+    """What the parts of the router count, for Prometheus."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def metrics(self) -> Iterator[tuple[str, str, str, dict[tuple[str, ...], float]]]:
+        """Name, kind and labels, what it is, values."""
+        service, relay = self._service, self._service.relay
+        peers = service.peers()
+        registered: dict[tuple[str, ...], float] = {
+            (name,): float(each.until is not None) for name, each in relay.registrants.items()
+        }
+        yield (
+            "sipacr_rule_hits",
+            "counter rule",
+            "Calls by the rules that decided",
+            {(", ".join(names) or "none",): count for names, count in service.router.hits.items()},
+        )
+        yield "sipacr_live_calls", "gauge", "Relayed calls in progress", {(): len(relay.calls.live)}
+        yield (
+            "sipacr_peer_up",
+            "gauge peer",
+            "Whether a peer answers, as far as it is asked",
+            {(name,): float(name not in relay.watch.down) for name in peers},
+        )
+        yield "sipacr_registered", "gauge peer", "Whether we are registered there", registered
+        yield (
+            "sipacr_refused",
+            "counter why peer",
+            "Calls that were refused unread",
+            dict(relay.door.counts.items()),
+        )
+        yield "sipacr_delay_seconds", "gauge", "How long messages wait for the router", {(): relay.door.delay}
+        yield "sipacr_strangers", "counter", "Requests of no peer", {(): service.strangers.requests}
+        yield "sipacr_bans", "gauge", "Addresses that are banned", {(): len(service.strangers.bans())}
+        faults = service.front.counts["errors"] + relay.inlet.counts["errors"]
+        yield "sipacr_faults", "counter", "Faults of our own", {(): faults}
+        yield (
+            "sipacr_store_trouble",
+            "counter",
+            "Changes that never reached the store, and tries that failed",
+            {(): service.router.not_written},
+        )
+        yield (
+            "sipacr_trouble",
+            "counter",
+            "Look-ups and decisions that failed",
+            {(): sum(service.router.loud.counts.values())},
+        )
 
 
 def _bans_file(settings: Settings) -> Path:

@@ -20,6 +20,7 @@ from sipacr.rulefile.network import (
     ListenAddress,
     PeerKey,
     is_address,
+    read_listen,
     split_port,
 )
 from sipacr.rulefile.peers import Country, PeerShape
@@ -91,6 +92,7 @@ class Settings:
     passwords: tuple[Path, ...] = ()  # the files that hold some
     drain: float = 60.0  # seconds that relayed calls get to end when the router stops
     keep: Keep = Keep()
+    metrics: Address | None = None  # where Prometheus asks
     strangers: Treatment = field(default_factory=Treatment)
 
 
@@ -233,6 +235,18 @@ class BansShape(Shape):
     for_: PositiveDuration = Field(3600.0, alias="for", description="so long it is banned")
 
 
+def read_loopback(node: Node) -> Address:
+    """An address with a port that nobody elsewhere can reach."""
+    host, port = read_listen(node)
+    if port is None:
+        raise ValueError(f'"{node}" has no port; write it like 127.0.0.1:9160')
+    if not ip_address(host).is_loopback:
+        raise ValueError(
+            f'"{node}" can be reached from elsewhere, and the figures are for nobody else: 127.0.0.1:{port}'
+        )
+    return host, port
+
+
 class SettingsShape(Shape):
     """sipacr.yaml."""
 
@@ -253,6 +267,9 @@ class SettingsShape(Shape):
     rules: FilePath | None = Field(None, description="the folder of the rule files; default: rules")
     drain: Duration = Field(60.0, description="relayed calls get so long to end when the router is stopped")
     keep: KeepShape | None = None
+    metrics: Annotated[Address, PlainValidator(read_loopback), _TEXT] | None = Field(
+        None, description="where Prometheus asks, such as 127.0.0.1:9160"
+    )
     strangers: Annotated[
         Literal["silent", "refuse"], PlainValidator(one_of("silent", "refuse")), words_schema("silent", "refuse")
     ] = Field("silent", description="whoever is no peer gets no answer, or all get 403")
@@ -300,6 +317,7 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
             peer.auth.password_file[0] for peer in shape.peers.values() if peer.auth and peer.auth.password_file
         ),
         drain=shape.drain,
+        metrics=shape.metrics,
         strangers=_treatment(shape),
         keep=Keep(shape.keep.records, shape.keep.bindings) if shape.keep else Keep(),
     )

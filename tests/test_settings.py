@@ -51,7 +51,7 @@ TOP = [
     ("tls: {}", ['2:1: error: "tls" is empty']),
     ("tls: {certificate: a, key: b, client: c}", ['2:31: error: unknown key "client" in "tls"; did you mean "clients"?']),
     ("tls: {certificate: a, key: b}", []),
-    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules, drain, keep, strangers, bans']),
+    ("limits: {x: 1}", ['2:1: error: unknown key "limits" in sipacr.yaml; sipacr.yaml has listen, tls, numbers, peers, destinations, outgoing_via, regions, store, rules, drain, keep, metrics, strangers, bans']),
     ("agents: {a: {extension: 1}}", ['2:1: error: unknown key "agents" in sipacr.yaml; "agents" belongs in a file of the rules folder']),
     ("regions: packs/x.csv", ["2:10: error: there is no file packs/x.csv"]),
     ("store: {path: x.db}", []),
@@ -243,7 +243,7 @@ def test_peers(tmp_path: Path, text: str, expected: list[str]) -> None:
         ("bans: {for: 2h}", Treatment(ban=7200.0)),
     ],
 )
-def test_strangers(tmp_path: Path, text: str, expected: Treatment) -> None:
+def test_treatment_of_strangers(tmp_path: Path, text: str, expected: Treatment) -> None:
     settings, _, problems = load(tmp_path, "fallback: queue-main", None, f"{SETTINGS}{text}\n")
     assert problems == []
     assert settings is not None
@@ -253,12 +253,17 @@ def test_strangers(tmp_path: Path, text: str, expected: Treatment) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("metrics: 127.0.0.1", '2:10: error: "127.0.0.1" has no port; write it like 127.0.0.1:9160'),
+        (
+            'metrics: "0.0.0.0:9160"',
+            '2:10: error: "0.0.0.0:9160" can be reached from elsewhere, and the figures are for nobody else: 127.0.0.1:9160',
+        ),
         ("strangers: ban", '2:12: error: "ban" is not one of silent, refuse'),
         ("bans: {after: 0}", '2:15: error: "0" is not a number of requests from 1 to 100000'),
         ("bans: {until: 1h}", '2:8: error: unknown key "until" in "bans"; "bans" has after, within, for'),
     ],
 )
-def test_wrong_words_on_strangers(tmp_path: Path, text: str, expected: str) -> None:
+def test_wrong_words_on_strangers_and_metrics(tmp_path: Path, text: str, expected: str) -> None:
     assert said(tmp_path, instead(1, f"{LINES[0]}\n{text}")) == [expected]
 
 

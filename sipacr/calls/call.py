@@ -58,6 +58,7 @@ class Call:
         self.replaces: str | None = None  # the dialog at the callee that this call takes the place of (RFC 3891)
         self.agent: str | None = None  # who calls, if it is one of ours
         self.started = calls.wall()
+        self.rang_at: float | None = None  # when the first callee rang
         self.answered_at: float | None = None
         self.ended_at: float | None = None
         self.outcome = ""  # in one word, once it is known
@@ -112,6 +113,8 @@ class Call:
 
     def provisional(self, half: Half, message: Message) -> None:
         """A callee's provisional answer."""
+        if self.rang_at is None:
+            self.rang_at = self.calls.wall()
         self.caller.provisional(half, message, last=self._last)
 
     def failed(self, callee: Callee, code: int, message: Message | None, *, rung: bool) -> None:

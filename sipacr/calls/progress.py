@@ -30,6 +30,37 @@ def row(call: Call, now: float) -> dict[str, str | float | list[str]]:
     }
 
 
+def line(call: Call) -> str:
+    """What the log says of a call that is over: Call-ID first, then name=value; text of far ends is made harmless."""
+    callee = call.callee
+    ended = call.ended_at if call.ended_at is not None else call.started
+    answered = call.answered_at
+    request = call.request
+    values = {
+        "caller": "anonymous" if request.anonymous else request.caller.key,
+        "dialled": request.dialled.key,
+        "from": call.peer.name,
+        "rule": ", ".join(call.hunt.decision.names) or "none",
+        "outcome": call.outcome,
+        "target": callee.attempt.target.name if callee is not None else "",
+        "to": callee.peer.name if callee is not None else "",
+        "tried": str(len(call.hunt.tried)),
+        "rang": f"{(answered if answered is not None else ended) - call.started:.1f}",
+        "talked": f"{ended - answered:.1f}" if answered is not None else "0",
+    }
+    return f"{_harmless(call_id(call))}: " + " ".join(f"{name}={_quoted(value)}" for name, value in values.items())
+
+
+def _quoted(value: str) -> str:
+    harmless = _harmless(value)
+    return '"' + harmless.replace('"', "'") + '"' if " " in value or not value or '"' in value else harmless
+
+
+def _harmless(text: str) -> str:
+    """Nobody out there writes lines of his own."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def legs_of(call: Call) -> list[Callee]:
     """Who talks, or who is being rung."""
     return [call.callee] if call.callee is not None else list(call.rung)

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from test_relay import SDP, World, _none_is_left, talk, until  # noqa: F401  # the fixture ends the routers
 
 from sipacr.calls.message import Message
@@ -108,3 +110,34 @@ def test_a_stop_sends_redirected_calls_elsewhere_too_but_not_emergencies(tmp_pat
     trunk.expect(200)
     pbx.answer(pbx.expect("BYE"), 200, "")
     assert world.process.wait(10) == 0
+
+
+def test_metrics_and_a_line_of_the_log_for_each_call(tmp_path: Path) -> None:
+    world = World(tmp_path, more="metrics: 127.0.0.1:{metrics}\n")
+    trunk, pbx, answered, _ = talk(world)
+    assert figures(world)["sipacr_live_calls", ()] == 1
+    trunk.send(world.request("BYE", to=answered.get("To") or "", seq=2))
+    trunk.expect(200)
+    pbx.answer(pbx.expect("BYE"), 200, "")
+    pbx.send(from_pbx(world, "+48221112233", "other"))
+    pbx.expect(302)
+    found = figures(world)
+    assert found["sipacr_live_calls", ()] == 0
+    assert found["sipacr_answers_total", ("relayed",)] == 1
+    assert found["sipacr_answers_total", ("302",)] == 1
+    assert found["sipacr_relayed_calls_total", ("answered",)] == 1
+    assert found["sipacr_rule_hits_total", ("shop",)] == 2
+    assert found["sipacr_post_dial_delay_seconds_count", ()] == 1
+    assert found["sipacr_peer_up", ("pbx",)] == 1
+    (line,) = [line for line in world.log.read_text().splitlines() if "outcome=" in line]
+    assert "call-a: caller=+48601000111 dialled=+48221112233 from=trunk rule=shop outcome=answered target=anna" in line
+
+
+def figures(world: World) -> dict[tuple[str, tuple[str, ...]], float]:
+    with urlopen(f"http://127.0.0.1:{world.ports['metrics']}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }

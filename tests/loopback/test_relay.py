@@ -95,11 +95,17 @@ class World:
     """A running router, a trunk and a PBX on sockets of the test."""
 
     def __init__(
-        self, folder: Path, trunk_by: str = "udp", pbx_by: str = "udp", drain: str = "20s", **more: str
+        self,
+        folder: Path,
+        trunk_by: str = "udp",
+        pbx_by: str = "udp",
+        drain: str = "20s",
+        more: str = "",
+        **values: str,
     ) -> None:
         self.folder = folder
         self.trunk_by, self.pbx_by = trunk_by, pbx_by
-        self.ports = {name: _free() for name in ("port", "tls", "trunk", "pbx")}
+        self.ports = {name: _free() for name in ("port", "tls", "trunk", "pbx", "metrics")}
         certificates(folder)
         for name in ("trunk", "pbx"):
             host = "127.0.0.2" if name == "pbx" and pbx_by != "tls" else "127.0.0.1"  # that is `localhost`
@@ -111,8 +117,8 @@ class World:
                 sock.listen()
                 sock.settimeout(8)
             setattr(self, f"_{name}", sock)
-        more.setdefault("pbx_host", "localhost" if pbx_by == "tls" else "127.0.0.2")
-        text = SETTINGS.format(**self.ports, trunk_by=trunk_by, pbx_by=pbx_by, drain=drain, **more)
+        values.setdefault("pbx_host", "localhost" if pbx_by == "tls" else "127.0.0.2")
+        text = (SETTINGS + more).format(**self.ports, trunk_by=trunk_by, pbx_by=pbx_by, drain=drain, **values)
         (folder / "sipacr.yaml").write_text(text)
         (folder / "rules").mkdir()
         (folder / "rules/rules.yaml").write_text(RULES)
