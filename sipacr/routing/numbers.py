@@ -115,15 +115,19 @@ class NumberPlan:
         number = self._memo.get(raw)
         if number is not None:
             return number
-        text = raw if raw[1:].isdigit() and _BARE.fullmatch(raw) else clean(raw)
-        # What is written with a plus says itself that it is no extension.
-        internal = self._extensions and text[:1] != "+" and self._is_internal(Number(raw, text, None))
-        number = Number(raw, text, None if internal else self._e164(raw, text))
+        e164 = self._with_plus(raw) if raw[:1] == "+" else None
+        number = Number(raw, raw, e164) if e164 is not None else self._read(raw)
         if len(raw) <= _LONGEST:
             if len(self._memo) >= _MEMO_SIZE:
                 self._memo.clear()
             self._memo[raw] = number
         return number
+
+    def _read(self, raw: str) -> Number:
+        text = raw if raw[1:].isdigit() and _BARE.fullmatch(raw) else clean(raw)
+        # What is written with a plus says itself that it is no extension.
+        internal = self._extensions and text[:1] != "+" and self._is_internal(Number(raw, text, None))
+        return Number(raw, text, None if internal else self._e164(raw, text))
 
     def national(self, e164: str) -> str:
         """`e164` as it is dialled within this country ("221112233", "030123456", "84951234567").
@@ -189,10 +193,9 @@ class NumberPlan:
         code = self._calling_code
         if text.startswith(code, 1):
             national = text[1 + len(code) :]
-            if not self._valid.fullmatch(national):
-                stripped = self._without_prefix(national)
-                if stripped is not None and self._valid.fullmatch(stripped):
-                    return "+" + code + stripped
+            stripped = self._without_prefix(national)  # nearly always None, and told sooner than what is valid
+            if stripped is not None and not self._valid.fullmatch(national) and self._valid.fullmatch(stripped):
+                return "+" + code + stripped
             return text
         if "0" in text[2:5]:  # a 0 right after the calling code, which has one to three digits
             return _without_foreign_zero(text)
