@@ -43,6 +43,7 @@ from sipacr.sip.streams import StreamListener, open_stream
 from sipacr.sip.udp import UdpSocket, open_udp
 from sipacr.sip.udp import self_check as udp_self_check
 from sipacr.store import Database, StoreError
+from sipacr.store.writer import SWITCH
 from sipacr.supervisor import supervise
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ class Service:
 
     async def serve(self) -> None:
         """Start everything, run until SIGTERM or SIGINT or until the supervisor is gone, stop everything."""
+        sys.setswitchinterval(SWITCH)
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._at_once = asyncio.Event()

@@ -68,7 +68,7 @@ def known_customer(connection: sqlite3.Connection, report: Report, customers: Cu
     return replace(report, nobody=customers.why_nobody(number, not report.customer, shared))
 
 
-def learn_report(connection: sqlite3.Connection, report: Report, learners: Iterable[Learner]) -> list[str]:
+def learn_report(connection: sqlite3.Connection, report: Report, learners: Sequence[Learner]) -> list[str]:
     """Keep a report and learn from it in the caller's transaction; what came of that, in lines for the log."""
     taken, earlier = exchange(connection, report)
     if not taken:
@@ -79,7 +79,7 @@ def learn_report(connection: sqlite3.Connection, report: Report, learners: Itera
     elif earlier.customer != report.customer:
         lines += _forget(connection, earlier, learners)
         earlier = None
-    if not report.customer:
+    if not report.customer or not learners:
         return lines
     others: list[Report] | None = None
     if needs_others(report, earlier, others_last(connection, report)):

@@ -16,6 +16,7 @@ from sipacr.store.tables import LISTS, Value, get, write
 log = logging.getLogger("sipacr.store")
 learned = logging.getLogger("sipacr.memory")  # what is in the store now: a crash does not take it
 
+SWITCH = 0.0002  # seconds after which our thread lets that of the calls go on (`sys.setswitchinterval`)
 LONGEST_QUEUE = 20_000  # changes that wait for the disk; what comes on top is lost, loudly
 LONGEST_BATCH = 500  # changes in one transaction: a few milliseconds of lock
 PAUSE = 0.05  # seconds that a batch collects: at most twenty commits a second
