@@ -62,8 +62,8 @@ class Parts(Protocol):
 class Metrics:
     """All that is told to Prometheus."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts | None = None) -> None:
+        self.parts = parts
         self._decide = Histogram(DECIDE)
         self._post_dial = Histogram(POST_DIAL)
         self._answers: Counter[str] = Counter()
@@ -117,7 +117,7 @@ class Metrics:
         yield self._post_dial.family(
             "sipacr_post_dial_delay_seconds", "From a relayed INVITE to the first ringing or answer"
         )
-        for name, kind, text, values in self._parts.metrics():
+        for name, kind, text, values in self.parts.metrics() if self.parts is not None else ():
             what, *labels = kind.split()
             family = (CounterMetricFamily if what == "counter" else GaugeMetricFamily)(name, text, labels=labels)
             for key, value in values.items():

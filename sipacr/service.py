@@ -15,7 +15,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +25,7 @@ import uvloop
 import sipacr
 from sipacr import configuration, control
 from sipacr.configuration import Configuration
+from sipacr.figures import Figures
 from sipacr.local import local_addresses, raise_file_limit
 from sipacr.recorder import Recorder
 from sipacr.relay import Relay
@@ -279,13 +280,14 @@ class Service:
         self.relay.log_ends()
         if self.metrics is not None:
             self.metrics.watch(self.relay.calls)
+            self.metrics.parts = Figures(self.router, self.strangers, self.relay, self.front, self._peers)
 
     def _make_metrics(self) -> "Metrics | None":
         if self._loaded.settings.metrics is None:
             return None
         from sipacr.metrics import Metrics  # a tenth of a second that only those pay who want it
 
-        return Metrics(Figures(self))
+        return Metrics()
 
     async def _serve_metrics(self) -> asyncio.AbstractServer | None:
         where = self._loaded.settings.metrics
@@ -432,7 +434,7 @@ class Service:
     async def _unban(self, address: str) -> control.Answer:
         return {"ok": self.strangers.lift(address)}
 
-    def peers(self) -> Iterable[str]:
+    def _peers(self) -> Iterable[str]:
         """Their names."""
         return self._loaded.settings.directory.peers
 
@@ -465,58 +467,6 @@ class Service:
         self.relay.door.late(max(0.0, now - self._looking_at))
         self._looking_at = now + _LOOK
         self._loop.call_at(self._looking_at, self._look)
-
-
-class Figures:
-    """What the parts of the router count, for Prometheus."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def metrics(self) -> Iterator[tuple[str, str, str, dict[tuple[str, ...], float]]]:
-        """Name, kind and labels, what it is, values."""
-        service, relay = self._service, self._service.relay
-        peers = service.peers()
-        registered: dict[tuple[str, ...], float] = {
-            (name,): float(each.until is not None) for name, each in relay.registrants.items()
-        }
-        yield (
-            "sipacr_rule_hits",
-            "counter rule",
-            "Calls by the rules that decided",
-            {(", ".join(names) or "none",): count for names, count in service.router.hits.items()},
-        )
-        yield "sipacr_live_calls", "gauge", "Relayed calls in progress", {(): len(relay.calls.live)}
-        yield (
-            "sipacr_peer_up",
-            "gauge peer",
-            "Whether a peer answers, as far as it is asked",
-            {(name,): float(name not in relay.watch.down) for name in peers},
-        )
-        yield "sipacr_registered", "gauge peer", "Whether we are registered there", registered
-        yield (
-            "sipacr_refused",
-            "counter why peer",
-            "Calls that were refused unread",
-            dict(relay.door.counts.items()),
-        )
-        yield "sipacr_delay_seconds", "gauge", "How long messages wait for the router", {(): relay.door.delay}
-        yield "sipacr_strangers", "counter", "Requests of no peer", {(): service.strangers.requests}
-        yield "sipacr_bans", "gauge", "Addresses that are banned", {(): len(service.strangers.bans())}
-        faults = service.front.counts["errors"] + relay.inlet.counts["errors"]
-        yield "sipacr_faults", "counter", "Faults of our own", {(): faults}
-        yield (
-            "sipacr_store_trouble",
-            "counter",
-            "Changes that never reached the store, and tries that failed",
-            {(): service.router.not_written},
-        )
-        yield (
-            "sipacr_trouble",
-            "counter",
-            "Look-ups and decisions that failed",
-            {(): sum(service.router.loud.counts.values())},
-        )
 
 
 def _bans_file(settings: Settings) -> Path:

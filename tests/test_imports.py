@@ -47,6 +47,7 @@ RULES = {
     "sipacr.recorder": may("sipacr.routing sipacr.memory sipacr.calls sipacr.store sipacr.settings sipacr.ends"),
     "sipacr.replay": may("sipacr.routing sipacr.memory sipacr.store"),
     "sipacr.router": may("sipacr.routing sipacr.calls sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
+    "sipacr.figures": may("sipacr.router sipacr.relay sipacr.sip"),
     "sipacr.metrics": may("sipacr.routing sipacr.calls sipacr.sip", "prometheus_client"),
     "sipacr.control": may(),
     "sipacr.local": may(),
