@@ -15,7 +15,8 @@ from sipacr.sip.front import Front
 from sipacr.sip.limits import Buckets
 from sipacr.sip.scan import Head
 
-PATIENCE = 0.05  # seconds that messages may wait for us
+PATIENCE = 0.05  # seconds that datagrams may wait for us
+_LATE = 0.25  # seconds that the loop may be late: a starved machine with few calls is late too, and need refuse none
 _PERSISTENT = 0.2  # seconds of longer waiting after which it is no mere hiccup: no new calls are taken
 _SAY_EACH = 100  # refusals: asking the log each time would cost as much as they do
 _ALERT = 10.0  # seconds after an overload in which longer waiting is not put up with at all
@@ -107,7 +108,7 @@ class Door:
         return max(self._behind, self._lag)
 
     def _settle(self) -> None:
-        if self.delay <= PATIENCE:
+        if self._behind <= PATIENCE and self._lag <= _LATE:
             self._since = None
             self.busy = False
         else:
