@@ -21,7 +21,7 @@ from pathlib import Path
 
 import data
 import sipp
-from servers import Server
+from servers import Server, router
 
 HERE = Path(__file__).parent
 SERVER_CORE, SIPP_CORE = 1, 0
@@ -44,7 +44,7 @@ def sipacr(folder: Path, masks: int) -> Server:
     begin = time.monotonic()
     settings = data.write_configuration(home, PORTS["sipacr"], masks)
     print(f"sipacr's data made in {time.monotonic() - begin:.0f} s", flush=True)
-    command = [sys.executable, "-m", "sipacr", "-c", str(settings), "run"]
+    command = [*router(), "-c", str(settings), "run"]
     return Server("sipacr", command, PORTS["sipacr"], SERVER_CORE, folder / "sipacr.log")
 
 

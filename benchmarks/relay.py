@@ -24,7 +24,7 @@ from pathlib import Path
 
 import data
 from redirect import machine
-from servers import Server
+from servers import Server, router
 from sipp import epoch
 
 HERE = Path(__file__).parent
@@ -63,7 +63,7 @@ def sipacr(folder: Path) -> Server:
     home = folder / "sipacr"
     home.mkdir()
     settings = data.write_configuration(home, PORTS["sipacr"], relay_to=PBX)
-    command = [sys.executable, "-m", "sipacr", "-c", str(settings), "run"]
+    command = [*router(), "-c", str(settings), "run"]
     return Server("sipacr", command, PORTS["sipacr"], SERVER_CORE, folder / "sipacr.log")
 
 
