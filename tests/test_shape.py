@@ -93,6 +93,33 @@ def test_a_shape_answers_as_the_usual_way(
         assert shaped.front.counts == usual.front.counts
 
 
+# Each spot with what stands around it, so that nothing but the spot becomes strange.
+AROUND = [
+    b"INVITE sip:(+48221112233)@", b"branch=(z9hG4bK-1)", b"z9hG4bK(-1)", b'From: "(Jan)"', b"From: (\"Jan\" )<sip:", b"<sip:(+48601000111)@127.0.0.1:5070>;tag", b"tag=(from-1)",
+    b"To: <sip:(+48221112233)@", b"Call-ID: (call-1@127.0.0.1)", b"CSeq: (1) ", b"Contact: <sip:(+48601000111)@", b"Max-Forwards: (70)",
+    b"Content-Length:( 29)", b"Content-Length: (29)", b'Identity: "(Jan K)"', b"<sip:(+48602000222)@", b"User-Agent:( trunk 1.0)", b"Date: (Mon)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("around", AROUND, ids=bytes.decode)
+def test_what_is_strange_in_one_spot_is_answered_as_the_usual_way(parser: Parser, trunk: Peer, around: bytes) -> None:
+    base = BASES[2]
+    before, rest = around.split(b"(")
+    spot, after = rest.split(b")")
+    assert before + spot + after in base
+    shaped, usual = Routed(parser), unshaped(parser)
+    loosening = changed(base, [(b"trunk 1.0", b"trunk 1.1"), (b"23 Nov", b"24 Nov")], [])
+    for data in (base, loosening):
+        shaped.now = usual.now = shaped.now + 10
+        assert shaped.send(data, trunk) == usual.send(data, trunk)
+    shaped.front._shapes.wants = lambda *_: False  # type: ignore[method-assign]
+    for strange in STRANGE:
+        data = base.replace(before + spot + after, before + strange + after)
+        shaped.now = usual.now = shaped.now + 10
+        assert shaped.send(data, trunk) == usual.send(data, trunk), strange
+        assert seen(shaped) == seen(usual), strange
+
+
 GIVEN: list[tuple[Parser, Peer]] = []
 
 
