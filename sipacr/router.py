@@ -13,7 +13,7 @@ from sipacr.configuration import Configuration
 from sipacr.loud import Loud
 from sipacr.routing.decision import Decision
 from sipacr.routing.directory import Peer
-from sipacr.routing.facts import Facts, Number, Request, State
+from sipacr.routing.facts import Facts, Number, Request, State, Unavailable
 from sipacr.routing.offers import Answer
 from sipacr.routing.resolve import alike, contacts, fallback_contacts
 from sipacr.routing.ruleset import RejectWith
@@ -73,7 +73,19 @@ class Router:
         return self._writer.lost + self._writer.failures
 
     def rest(self) -> None:
-        """To be called about once a second: lets go of the store's snapshot, so that its log can be emptied."""
+        """To be called about once a second: sees which agents are away, and lets go of the store's snapshot, so that
+        its log can be emptied."""
+        state = self.state
+        before = state.left, state.leave, state.successors
+        try:
+            state.miss(self._reader.absences(), self._clock())
+        except Unavailable:
+            pass  # who was away a second ago still is; the reader says what is wrong
+        if (state.left, state.leave, state.successors) != before:
+            left = [f"{name} to {state.successors.get(name, 'nobody')}" for name in sorted(state.left)]
+            log.info(
+                "agents who have left: %s; on leave: %s", ", ".join(left) or "-", ", ".join(sorted(state.leave)) or "-"
+            )
         self._reader.release()
 
     def close(self) -> None:

@@ -49,6 +49,7 @@ from sipacr.supervisor import supervise
 
 if TYPE_CHECKING:
     from sipacr.metrics import Metrics
+    from sipacr.webhook import Webhook
 
 log = logging.getLogger("sipacr")
 
@@ -224,6 +225,7 @@ class Service:
             log.critical("no control socket: %s; `sipacr reload` and `status` do not work", error)
             server = None
         page = await self._serve_metrics()
+        self.webhook = await self._loop.run_in_executor(None, self._open_webhook)
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._told_to_stop)
@@ -235,6 +237,8 @@ class Service:
         for listening_ in (server, page):
             if listening_ is not None:
                 listening_.close()
+        if self.webhook is not None:
+            await self._loop.run_in_executor(None, self.webhook.close)
         resolving.cancel()
         self.relay.close()
         for listening in self._listeners():
@@ -298,6 +302,30 @@ class Service:
         except OSError as error:
             log.error("no metrics on %s port %d: %s", *where, error)
             return None
+
+    def _open_webhook(self) -> "Webhook | None":
+        wanted = self._loaded.settings.webhook
+        if wanted is None:
+            return None
+        from sipacr.webhook import TokenError, Webhook, read_token  # as with the metrics
+
+        try:
+            return Webhook(*wanted.http, read_token(wanted.token_file), self._loaded.engine, self.router.submit)
+        except (OSError, TokenError) as error:  # calls matter more
+            log.error("no webhook on %s port %d: %s", *wanted.http, error)
+            return None
+
+    def _take_webhook(self, loaded: Configuration) -> str | None:
+        """Another configuration for the webhook; what is wrong with its token."""
+        if self.webhook is None or loaded.settings.webhook is None:
+            return None
+        from sipacr.webhook import TokenError, read_token
+
+        try:
+            self.webhook.take(loaded.engine, read_token(loaded.settings.webhook.token_file))
+        except TokenError as error:
+            return f"{error}; the webhook goes on with what it had"
+        return None
 
     def _start_sockets(self) -> None:
         listen, exchange, door = self._loaded.settings.listen, self.relay.exchange, self.relay.door
@@ -372,6 +400,10 @@ class Service:
     ) -> list[str]:
         """Put the new set in place of the old, calls decided before keep what they were told; returns warnings."""
         said = []
+        if told := await self._loop.run_in_executor(None, self._take_webhook, loaded):
+            said.append(told)
+        if _door(loaded.settings) != _door(self._loaded.settings):
+            said.append("`learn: http` has changed: that takes a restart; the rest is reloaded")
         for name in ("listen", "metrics"):
             if getattr(loaded.settings, name) != getattr(self._loaded.settings, name):
                 said.append(f"`{name}` has changed: that takes a restart; the rest is reloaded")
@@ -471,6 +503,11 @@ class Service:
 
 def _bans_file(settings: Settings) -> Path:
     return settings.store.with_suffix(".bans")
+
+
+def _door(settings: Settings) -> tuple[str, int] | None:
+    """Where the webhook listens."""
+    return settings.webhook.http if settings.webhook is not None else None
 
 
 def _store_problem(path: Path) -> str | None:

@@ -79,6 +79,14 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where a PBX tells of calls that do not pass through us."""
+
+    http: Address
+    token_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What sipacr.yaml says. Paths are joined to its folder already."""
 
@@ -93,6 +101,7 @@ class Settings:
     drain: float = 60.0  # seconds that relayed calls get to end when the router stops
     keep: Keep = Keep()
     metrics: Address | None = None  # where Prometheus asks
+    webhook: Webhook | None = None
     strangers: Treatment = field(default_factory=Treatment)
 
 
@@ -247,6 +256,24 @@ def read_loopback(node: Node) -> Address:
     return host, port
 
 
+def read_with_port(node: Node) -> Address:
+    """An address of this machine with a port."""
+    host, port = read_listen(node)
+    if port is None:
+        raise ValueError(f'"{node}" has no port; write it like 127.0.0.1:8080')
+    return host, port
+
+
+class LearnShape(Shape):
+    called: ClassVar[str] = '"learn"'
+    wanted: ClassVar[str] = 'a mapping such as {http: "127.0.0.1:8080", token_file: token}'
+
+    http: Annotated[Address, PlainValidator(read_with_port), _TEXT] = Field(
+        description="where a PBX tells of calls that do not pass through sipacr (POST /calls)"
+    )
+    token_file: FilePath = Field(description="the file of the secret that it must know")
+
+
 class SettingsShape(Shape):
     """sipacr.yaml."""
 
@@ -267,6 +294,7 @@ class SettingsShape(Shape):
     rules: FilePath | None = Field(None, description="the folder of the rule files; default: rules")
     drain: Duration = Field(60.0, description="relayed calls get so long to end when the router is stopped")
     keep: KeepShape | None = None
+    learn: LearnShape | None = None
     metrics: Annotated[Address, PlainValidator(read_loopback), _TEXT] | None = Field(
         None, description="where Prometheus asks, such as 127.0.0.1:9160"
     )
@@ -315,9 +343,11 @@ def _build(shape: SettingsShape, context: Context, path: Path) -> Settings:
         rules=shape.rules or context.folder / "rules",
         passwords=tuple(
             peer.auth.password_file[0] for peer in shape.peers.values() if peer.auth and peer.auth.password_file
-        ),
+        )
+        + ((shape.learn.token_file,) if shape.learn else ()),
         drain=shape.drain,
         metrics=shape.metrics,
+        webhook=Webhook(shape.learn.http, shape.learn.token_file) if shape.learn else None,
         strangers=_treatment(shape),
         keep=Keep(shape.keep.records, shape.keep.bindings) if shape.keep else Keep(),
     )

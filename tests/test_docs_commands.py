@@ -30,7 +30,7 @@ BLOCK = re.compile(r"^```(sh|csv|ini) ?(\S*)\n(.*?)^```\n(?:```text\n(.*?)^```\n
 INLINE = re.compile(r"`((?:sudo -u sipacr )?sipacr [^`]+)`")
 # They need a router, or the folders of a machine where it is installed.
 ELSEWHERE = {"run", "reload", "status", "calls", "hangup", "bans", "probe", "init", "certs"}
-IN_THE_EXAMPLE = ("data.md", "golden-calls.md", "numbers.md", "records.md")
+IN_THE_EXAMPLE = ("data.md", "golden-calls.md", "learning.md", "numbers.md", "records.md")
 
 
 def commands(text: str) -> Iterator[tuple[list[str], int]]:

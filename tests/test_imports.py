@@ -49,6 +49,8 @@ RULES = {
     "sipacr.router": may("sipacr.routing sipacr.calls sipacr.sip sipacr.store sipacr.configuration sipacr.loud"),
     "sipacr.figures": may("sipacr.router sipacr.relay sipacr.sip"),
     "sipacr.metrics": may("sipacr.routing sipacr.calls sipacr.sip", "prometheus_client"),
+    "sipacr.outside": may("sipacr.routing sipacr.memory sipacr.store"),
+    "sipacr.webhook": may("sipacr.routing sipacr.memory sipacr.store sipacr.outside", "aiohttp"),
     "sipacr.control": may(),
     "sipacr.local": may(),
     "sipacr.loud": may(),

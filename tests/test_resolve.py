@@ -27,7 +27,7 @@ from company import (
 
 from sipacr.routing.conditions import IsVip
 from sipacr.routing.decide import Engine
-from sipacr.routing.facts import ListEntry, State
+from sipacr.routing.facts import Absence, ListEntry, State
 from sipacr.routing.given import GivenStore
 from sipacr.routing.order import in_order
 from sipacr.routing.resolve import alike, contacts, fallback_contacts, line_up, q_values, resolve
@@ -184,6 +184,9 @@ def test_keep() -> None:
 def test_who_has_left_drops_out_before_keep_but_who_is_away_does_not() -> None:
     rows = [bound("anna", HOUR), bound("ivan", 2 * HOUR)]
     assert chosen(rows, State(left={"anna"})) == ["ivan"]
+    assert chosen(rows, State(left={"anna"}, successors={"anna": "olga"})) == ["olga"]
+    assert chosen(rows, State(left={"anna"}, successors={"anna": "ivan"}), profile={"keep": "all"}) == ["ivan"]
+    assert chosen(rows[:1], State(left={"anna"}, successors={"anna": "olga"})) == ["olga"]
     assert chosen([bound("zoe", HOUR), *rows[1:]]) == ["ivan"], "no longer among the agents"
     assert chosen(rows, agents={**AGENTS, "anna": replace(AGENTS["anna"], sticky=False)}) == ["ivan"]
     assert chosen(rows, State(leave={"anna"})) == []
@@ -414,3 +417,26 @@ def test_fallback_contacts_need_no_working_rules() -> None:
     asked = facts(store=BROKEN, peer="nobody we know")
     assert [contact.user for contact in fallback_contacts(engine(), asked).contacts] == ["600"]
     assert EMPTY.fallback == ("queue-main",)
+
+
+def test_who_has_left_to_another_one() -> None:
+    """His bindings lead to his successor, through as many as have left; a circle leads to nobody."""
+    state = State()
+    absences = [
+        Absence("anna", 0.0, None, "ivan"),
+        Absence("ivan", 0.0, None, "olga"),
+        Absence("olga", NOW, NOW + 60.0),
+    ]
+    state.miss(absences, NOW - 1.0)
+    assert (state.left, state.leave, state.follow("anna"), state.follow("olga")) == (
+        {"anna", "ivan"},
+        set(),
+        "olga",
+        "olga",
+    )
+    state.miss(absences, NOW)
+    assert state.leave == {"olga"}
+    state.miss(absences, NOW + 60.0)
+    assert state.leave == set()
+    state.miss([Absence("anna", 0.0, None, "ivan"), Absence("ivan", 0.0, None, "anna")], NOW)
+    assert state.follow("anna") in state.left

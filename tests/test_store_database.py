@@ -34,7 +34,7 @@ def test_is_made_at_the_first_start(path: Path) -> None:
         assert execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert execute("PRAGMA user_version").fetchone() == (SCHEMA,)
         applied = migrations.steps.applied(sqlite_utils.Database(store.connection))
-    assert [step.name for step in applied] == ["first", "records", "clocks"]
+    assert [step.name for step in applied] == ["first", "records", "clocks", "absences"]
 
 
 def test_steps_and_version_agree() -> None:

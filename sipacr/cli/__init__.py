@@ -26,6 +26,8 @@ _MODULES = {
     "vip": "vip",
     "list": "lists",
     "sticky": "sticky",
+    "learn": "learn",
+    "agent": "agent",
     "shared": "shared",
     "records": "records",
     "why": "why",
@@ -56,6 +58,10 @@ def _commands(module: str) -> list[click.Command]:
             from sipacr.cli.lists import COMMANDS
         case "sticky":
             from sipacr.cli.sticky import COMMANDS
+        case "learn":
+            from sipacr.cli.learn import COMMANDS
+        case "agent":
+            from sipacr.cli.agent import COMMANDS
         case "shared":
             from sipacr.cli.shared import COMMANDS
         case "records":

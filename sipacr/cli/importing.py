@@ -40,8 +40,13 @@ class Options:
     @property
     def name(self) -> str:
         """The file as messages name it."""
-        name = str(getattr(self.source, "name", "-"))
-        return "standard input" if name in ("-", "<stdin>") else name
+        return name_of(self.source)
+
+
+def name_of(source: BinaryIO) -> str:
+    """A file as messages name it."""
+    name = str(getattr(source, "name", "-"))
+    return "standard input" if name in ("-", "<stdin>") else name
 
 
 def import_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,7 +118,7 @@ def _read(options: Options, form: Format, report: Report) -> dict[Key, Mapping[s
         report.warnings.append(f"{report.file}: ignored columns: {', '.join(sheet.ignored)}")
     found: dict[Key, Mapping[str, Value]] = {}
     first: dict[Key, int] = {}
-    with _progress(sheet.lines(), sheet.size, "checking") as lines:
+    with progress(sheet.lines(), sheet.size, "checking") as lines:
         for line in lines:
             report.lines += 1
             try:
@@ -150,7 +155,7 @@ def _write(
         gone: list[Key] = []
         if options.replace:
             gone = [key for row in rows(connection, table, **only) if (key := key_of(table, row)) not in found]
-        with _progress(found.items(), len(found), "writing") as items:
+        with progress(found.items(), len(found), "writing") as items:
             counts = write(connection, table, items, by=options.by, at=at)
         removed = write(connection, table, ((key, None) for key in gone), by=options.by, at=at).removed
         report.counts = counts._replace(removed=removed)
@@ -206,7 +211,7 @@ def check_raw(context: Context, number: Number, warnings: list[str]) -> None:
 
 
 @contextmanager
-def _progress(items: Iterable[T], length: int, label: str) -> Iterator[Iterable[T]]:
+def progress(items: Iterable[T], length: int, label: str) -> Iterator[Iterable[T]]:
     """A progress bar on a terminal, for long work; else the items alone."""
     if length < _LONG or not sys.stderr.isatty():
         yield items

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ from sipacr.configuration import GOLDEN, load_rest, problems_of_machine
 from sipacr.routing.decide import Engine
 from sipacr.routing.explain import Explanation, as_text, explain
 from sipacr.routing.explain import as_json as explanation_as_json
-from sipacr.routing.facts import Facts, Request, State, Store
+from sipacr.routing.facts import Facts, Request, State, Store, Unavailable
 from sipacr.routing.given import GivenStore
 from sipacr.routing.golden import GoldenCall, Outcome
 from sipacr.routing.golden import run as run_golden
@@ -186,7 +186,7 @@ def explain_command(
         now = context.moment(at)
         request = make_request(directory, caller, dialled, peer or first_trunk(directory), _headers(headers), str(now))
         with store_of(context) as store:
-            found = explain(engine, Facts(request, store), State(), now)
+            found = explain(engine, Facts(request, store), _state(store, now), now)
     if as_json:
         click.echo(json.dumps(explanation_as_json(found), ensure_ascii=False, indent=2))
     else:
@@ -209,7 +209,18 @@ def _explain_past(context: Context, engine: Engine, call_id: str) -> Explanation
     request = Request(report.caller, report.dialled, report.peer, anonymous, report.headers, report.call_id)
     with store_of(context) as store:
         past = PastStore(store, engine, others, report.started)
-        return explain(engine, Facts(request, past), State(), report.started)
+        return explain(engine, Facts(request, past), _state(store, report.started), report.started)
+
+
+def _state(store: Store, now: float) -> State:
+    """The moment as far as the store knows it: which agents are away."""
+    from sipacr.store import Reader
+
+    state = State()
+    if isinstance(store, Reader):
+        with suppress(Unavailable):  # told by the steps that ask the store
+            state.miss(store.absences(), now)
+    return state
 
 
 @contextmanager

@@ -8,6 +8,16 @@ from sipacr.cli import checks, showing
 from sipacr.cli.context import Context, Failure
 from sipacr.store.tables import SHARED, get, rows, write
 
+_MONTH = 30 * 86_400.0  # seconds
+_SUSPECTS = """
+    SELECT customer AS number, count(DISTINCT talks.agent) AS agents, count(DISTINCT records.id) AS calls,
+        count(DISTINCT nullif(records.name, '')) AS names
+    FROM records JOIN talks ON talks.record = records.id
+    WHERE records.started >= ? AND customer <> '' AND nobody = '' AND talks.agent IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM shared_numbers WHERE number = customer)
+    GROUP BY customer HAVING count(DISTINCT talks.agent) >= ? ORDER BY agents DESC, calls DESC, number
+"""
+
 
 @click.group()
 def shared() -> None:
@@ -61,6 +71,23 @@ def show(context: Context, number: str | None, as_json: bool) -> None:
     if values is None:
         raise Failure(f"{checks.as_read(context, customer)} is not marked as shared")
     showing.one(context, {"number": customer.key, **values}, None, as_json)
+
+
+@shared.command()
+@click.option("--agents", default=5, show_default=True, type=click.IntRange(2), help="So many agents or more.")
+@click.option("--since", default="", metavar="TIME", help="Look at calls from then on; default: 30 days ago.")
+@checks.json_option
+@click.pass_obj
+def suggestions(context: Context, agents: int, since: str, as_json: bool) -> None:
+    """Show numbers behind which there may be many customers: they talked with many agents. Nothing is marked."""
+    start = context.moment(since) if since else time.time() - _MONTH
+    with context.database() as database:
+        cursor = database.connection.execute(_SUSPECTS, (start, agents))
+        names = [column[0] for column in cursor.description]
+        found = [dict(zip(names, row, strict=True)) for row in cursor]
+    showing.table(context, found, as_json, f"no number talked with {agents} agents or more")
+    if found and not as_json:
+        click.echo("If a number is shared by many customers: sipacr shared add NUMBER")
 
 
 COMMANDS: list[click.Command] = [shared]

@@ -12,7 +12,7 @@ from sipacr.cli.context import NO, Context, Failure
 from sipacr.routing.numbers import clean
 from sipacr.store.tables import EVENTS, Recorded, Value
 
-_TIMES = frozenset({"changed", "expires", "made", "at", "live_until", *EVENTS})
+_TIMES = frozenset({"changed", "expires", "made", "at", "live_until", "since", "until", *EVENTS})
 
 
 def wanted(context: Context, text: str) -> Callable[[Mapping[str, Value], str], bool]:

@@ -9,8 +9,11 @@ import click
 
 from sipacr.cli import checks, importing, showing
 from sipacr.cli.context import Context, Failure, Misconfigured
+from sipacr.memory.learner import Learner
 from sipacr.routing.facts import Binding
 from sipacr.routing.sticky import clock, is_live
+from sipacr.store.learning import Rebuilt, rebuild
+from sipacr.store.records import count_customers, customers_after
 from sipacr.store.spreadsheet import InputError, Line, read_number
 from sipacr.store.tables import BINDINGS, EVENTS, Key, Value, history, rows, write
 
@@ -22,6 +25,7 @@ _COLUMNS = {
     "made": ("at", "time", "date", "last", "when"),
     **{event: (event.replace("_", " "),) for event in EVENTS},
 }
+_BATCH = 200  # customers in one transaction: the router's own writing does not wait long
 _FRESH: dict[str, Value] = {
     "in_progress": 0,
     "since": None,
@@ -160,6 +164,42 @@ def import_(context: Context, /, profile: str | None, **options: Any) -> None:
     only: dict[str, Value] = {"profile": profile} if profile else {}
     form = importing.Format(_COLUMNS, required, parse)
     importing.import_file(context, importing.Options(**options), form, BINDINGS, only, after)
+
+
+@sticky.command("rebuild")
+@click.argument("profile")
+@click.pass_obj
+def rebuild_(context: Context, profile: str) -> None:
+    """Fill PROFILE, which is new or was changed, from the records of calls.
+
+    What was set by hand stays. The router goes on meanwhile.
+    """
+    if context.rules is None:
+        raise Misconfigured("the rules have errors: sipacr check shows them")
+    found = context.rules.sticky.get(profile)
+    if found is None:
+        near = checks.closest(profile, context.rules.sticky)
+        raise Misconfigured(f'the rules define no sticky profile "{profile}"{near}')
+    learner = Learner(found, context.rules.groups)
+    done = Rebuilt(0, 0, 0)
+    with context.database() as database:
+        total, last = count_customers(database.connection), ""
+        with importing.progress(range(total), total, profile) as bar:
+            steps = iter(bar)
+            while True:
+                with database.transaction() as connection:
+                    customers = customers_after(connection, last, _BATCH)
+                    for last in customers:
+                        one = rebuild(connection, learner, last)
+                        done = Rebuilt(*map(sum, zip(done, one, strict=True)))
+                        next(steps, None)
+                if not customers:
+                    break
+            next(steps, None)
+    click.echo(
+        f"{profile}: {total} customers with records: {done.written} bindings written, {done.dropped} dropped, "
+        f"{done.by_hand} set by hand stay"
+    )
 
 
 def _selection(context: Context, connection: sqlite3.Connection, words: tuple[str, ...]) -> dict[str, Value]:

@@ -1,6 +1,6 @@
 """What is known of one request and of the moment: the inputs of `decide` and `resolve`, and the port to the store."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -71,6 +71,15 @@ class Binding(NamedTuple):
     calling: bool = False
 
 
+class Absence(NamedTuple):
+    """An agent is not there."""
+
+    agent: str
+    since: float  # unix seconds
+    until: float | None  # None: he has left for good
+    successor: str | None = None  # who is offered to those who are bound to him
+
+
 class Store(Protocol):
     """What decisions read. Synchronous and indexed (microseconds). A method that cannot tell raises `Unavailable`."""
 
@@ -110,6 +119,22 @@ class State:
     busy: Collection[str] = frozenset()  # agents with a call of ours
     leave: Collection[str] = frozenset()  # agents who are away; the step is skipped
     left: Collection[str] = frozenset()  # agents who have left or are switched off; they drop out before `keep`
+    successors: Mapping[str, str] = field(default_factory=dict)  # of those who have left: who has their customers
     down: Collection[str] = frozenset()  # peers that do not answer
     idle_since: Mapping[str, float] = field(default_factory=dict)  # agent -> end of last call; absent = never seen
     cursor: dict[str, int] = field(default_factory=dict)  # group -> where round-robin stands
+
+    def miss(self, absences: Iterable[Absence], now: float) -> None:
+        """Who is away at `now` (unix seconds)."""
+        present = [each for each in absences if each.since <= now and (each.until is None or now < each.until)]
+        self.left = frozenset(each.agent for each in present if each.until is None)
+        self.leave = frozenset(each.agent for each in present if each.until is not None)
+        self.successors = {each.agent: each.successor for each in present if each.until is None and each.successor}
+
+    def follow(self, agent: str) -> str:
+        """Who has the customers of this agent now."""
+        passed = {agent}
+        while agent in self.successors and self.successors[agent] not in passed:
+            agent = self.successors[agent]
+            passed.add(agent)
+        return agent

@@ -218,15 +218,17 @@ def _live(
     if isinstance(bound, Unavailable):
         return bound
     if len(bound) == 1 and sticky.is_fresh(bound[0][1], profile, now):
-        name = bound[0][0]
+        name = state.follow(bound[0][0])
         agent = agents.get(name)
         return [name] if agent and agent.sticky and name not in left else _gone([name])
     rows = lookups.bindings(facts, profile.name, scope)
     if isinstance(rows, Unavailable):
         return rows
+    if state.successors:
+        rows = [row._replace(agent=state.follow(row.agent)) for row in rows]
     offered = [row for row in rows if (agent := agents.get(row.agent)) and agent.sticky and agent.name not in left]
     live = sticky.chosen(offered, profile, now)
-    return [row.agent for row in live] if live else _why_none(rows, profile, now)
+    return list(dict.fromkeys(row.agent for row in live)) if live else _why_none(rows, profile, now)
 
 
 def _sticky(offers: Offers, step: Step) -> list[Rank]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 APPLICATION_ID = 0x53495041  # "SIPA" in the header of the file: it is ours
-SCHEMA = 3  # number of migration steps; kept in `user_version`, so that an up-to-date file costs one read at the start
+SCHEMA = 4  # number of migration steps; kept in `user_version`, so that an up-to-date file costs one read at the start
 BUSY_TIMEOUT = 5.0  # seconds that a command waits for another writer; an import of 100,000 lines takes less
 LONG_LOG = 4_000_000  # bytes of the write-ahead log from which its content is copied into the database
 

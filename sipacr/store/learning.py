@@ -1,22 +1,34 @@
 """What the router learns of a call: its record and the rows of every profile, written together or not at all."""
 
+import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Literal, NamedTuple
 
 from sipacr.memory.customers import Customers
-from sipacr.memory.fold import Changes, forget, learn, needs_others
+from sipacr.memory.fold import Changes, fold, forget, learn, needs_others
 from sipacr.memory.learner import Learner
 from sipacr.memory.report import Report
 from sipacr.routing.facts import Binding
-from sipacr.store.records import exchange, going_on, of_customer, others_last
+from sipacr.store.records import exchange, going_on, of_customer, of_identity, others_last
 
 _COLUMNS = ", ".join(Binding._fields)
 _ROWS = f"SELECT {_COLUMNS} FROM bindings WHERE customer = ? ORDER BY profile"
 _PUT = f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES ({', '.join('?' * len(Binding._fields))})"
 _DROP = "DELETE FROM bindings WHERE customer = ? AND profile = ? AND scope = ? AND agent = ?"
+_ELSEWHERE = "SELECT source FROM records WHERE uid = ? AND source <> 'relay'"
+_KNOWN = "SELECT id FROM records WHERE uid = ? AND source = ?"
 _SHARED = "SELECT 1 FROM shared_numbers WHERE number = ?"
+
+
+class Rebuilt(NamedTuple):
+    """What became of a customer's rows."""
+
+    written: int
+    dropped: int
+    by_hand: int  # left as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,26 @@ class Learn:
     def write(self, connection: sqlite3.Connection) -> Sequence[str]:
         """In the caller's transaction; returns what is to be logged when that is committed."""
         return learn_report(connection, self.report, self.learners)
+
+
+def fullest(changes: Sequence[object]) -> list[object]:
+    """Without those `Learn`s after which a fuller report of the same call waits: a call counts by its own time, whenever
+    its report arrives, so the last of them says all."""
+    later: dict[str, Learn] = {}
+    kept: list[object] = []
+    for change in reversed(changes):
+        if type(change) is Learn:
+            newer = later.get(change.report.uid)
+            if newer is not None and newer.learners is change.learners and _says_more(newer.report, change.report):
+                continue
+            later[change.report.uid] = change
+        kept.append(change)
+    return kept[::-1]
+
+
+def _says_more(newer: Report, older: Report) -> bool:
+    same = newer.source == older.source and newer.customer == older.customer
+    return same and newer.replaces(older)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +94,13 @@ class LearnLost:
 
 
 def known_customer(connection: sqlite3.Connection, report: Report, customers: Customers) -> Report:
-    """The report with the reason why its customer is never bound, if there is one."""
+    """The report with the reason why its customer is never bound, if there is one. What both a file and a webhook tell
+    of is one call."""
     number = report.dialled if report.direction == "out" else report.caller
     shared = connection.execute(_SHARED, (report.customer,)).fetchone() is not None
-    return replace(report, nobody=customers.why_nobody(number, not report.customer, shared))
+    known = connection.execute(_ELSEWHERE, (report.uid,)).fetchone()
+    source = known[0] if known is not None else report.source
+    return replace(report, nobody=customers.why_nobody(number, not report.customer, shared), source=source)
 
 
 def learn_report(connection: sqlite3.Connection, report: Report, learners: Sequence[Learner]) -> list[str]:
@@ -89,6 +124,33 @@ def learn_report(connection: sqlite3.Connection, report: Report, learners: Seque
         changes = learn(learner, stored.get(learner.profile.name, ()), report, earlier, others)
         lines += write_changes(connection, changes, stored.get(learner.profile.name, ()), report)
     return lines
+
+
+def learn_elsewhere(
+    connection: sqlite3.Connection, report: Report, learners: Sequence[Learner], customers: Customers
+) -> Literal["new", "changed", "unchanged"]:
+    """As `LearnElsewhere`, and what the report was to us."""
+    report = known_customer(connection, report, customers)
+    before = connection.execute(_KNOWN, (report.uid, report.source)).fetchone()
+    if before is not None and of_identity(connection, before[0]) == report:
+        return "unchanged"
+    learn_report(connection, report, learners)
+    return "new" if before is None else "changed"
+
+
+def rebuild(connection: sqlite3.Connection, learner: Learner, customer: str) -> Rebuilt:
+    """The rows of one customer in one profile from his records, in the caller's transaction. Rows that were set by hand
+    stay, and those that are older than his first record: their calls are purged."""
+    reports = list(of_customer(connection, customer))
+    told = fold(learner, reports)
+    first = min((report.started for report in reports), default=math.inf)
+    stored = bindings_of(connection, customer).get(learner.profile.name, [])
+    kept = {(row.scope, row.agent) for row in stored if row.since is None}
+    before = {(row.scope, row.agent): row for row in stored}
+    put = [row for key, row in told.items() if key not in kept and before.get(key) != row]
+    drop = [row for key, row in before.items() if key not in told and key not in kept and row.made >= first]
+    write_changes(connection, Changes(tuple(put), tuple(drop)), stored, None)
+    return Rebuilt(len(put), len(drop), len(kept))
 
 
 def bindings_of(connection: sqlite3.Connection, customer: str) -> dict[str, list[Binding]]:

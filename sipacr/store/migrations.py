@@ -190,6 +190,24 @@ def clocks(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE bindings ADD COLUMN calling INTEGER NOT NULL DEFAULT 0 CHECK (calling IN (0, 1))")
 
 
+@steps()
+def absences(db: sqlite_utils.Database) -> None:
+    """Agents who have left (no `until`), or are on leave for a time."""
+    db.execute(
+        """
+        CREATE TABLE absences (
+            agent TEXT NOT NULL,
+            since REAL NOT NULL,
+            until REAL,
+            successor TEXT,
+            changed REAL NOT NULL,
+            by TEXT NOT NULL,
+            PRIMARY KEY (agent, since)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables up to date inside the caller's transaction (all steps or none)."""
     steps.apply(sqlite_utils.Database(connection, execute_plugins=False))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sipacr.routing.facts import Binding, ListEntry, Number, Unavailable
+from sipacr.routing.facts import Absence, Binding, ListEntry, Number, Unavailable
 from sipacr.store.database import Marks, StoreError, advice, check_log_belongs
 from sipacr.store.snapshot import CHANGES, Entries, Snapshot
 
@@ -52,9 +52,11 @@ _PREFIX = """
     WHERE list = ? AND prefix = 1 AND number <= ? ORDER BY number DESC LIMIT 1
 """
 
+_ABSENCES = "SELECT agent, since, until, successor FROM absences"
+
 _PREPARED = (  # and their parameters
     (_KNOWN, 1), (_KNOWN_AND_LISTS, 1), (_SHARED_AND_BOUND, 1), (_BINDINGS, 3), (_ANSWERED, 1),
-    (_EXACT, 2), (_ENTRIES, 0), (_PREFIX, 2),
+    (_EXACT, 2), (_ENTRIES, 0), (_PREFIX, 2), (_ABSENCES, 0),
 )  # fmt: skip
 _FEW = 200  # prefixes of one list; more are not read at once, because each commit of anybody makes them read anew
 _PREFIXES = f"SELECT number, target, note, expires FROM list_entries WHERE list = ? AND prefix = 1 LIMIT {_FEW + 1}"
@@ -148,6 +150,10 @@ class Reader:
                     return ListEntry(raw, target, note)
         found = [entry for text in (text, raw) if (entry := self._longest_prefix(snapshot, name, text, now))]
         return max(found, key=lambda entry: len(entry.number)) if found else None
+
+    def absences(self) -> Sequence[Absence]:
+        """All absences of agents, past ones too."""
+        return [Absence._make(row) for row in self._rows(self._newest(), _ABSENCES, ())]
 
     def release(self) -> None:
         """Let go of the snapshot, so that the log can be emptied while no calls come.

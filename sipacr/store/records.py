@@ -128,6 +128,18 @@ def others_last(connection: sqlite3.Connection, report: Report) -> float:
     return -math.inf if found is None else float(found)
 
 
+def customers_after(connection: sqlite3.Connection, customer: str, most: int) -> list[str]:
+    """The next customers who have records, in the order of their numbers. "" begins."""
+    sql = "SELECT DISTINCT customer FROM records WHERE customer > ? AND customer <> '' ORDER BY customer LIMIT ?"
+    return [str(found) for (found,) in connection.execute(sql, (customer, most))]
+
+
+def count_customers(connection: sqlite3.Connection) -> int:
+    """How many customers have records."""
+    sql = "SELECT count(DISTINCT customer) FROM records WHERE customer <> ''"
+    return int(connection.execute(sql).fetchone()[0])
+
+
 def going_on(connection: sqlite3.Connection) -> list[Report]:
     """Relayed calls that go on by their records."""
     return list(_read(connection, "WHERE ended IS NULL AND outcome <> 'lost' AND source = 'relay' ORDER BY id", ()))

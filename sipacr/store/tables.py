@@ -12,7 +12,7 @@ from sipacr.routing.facts import Number
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
 Value = str | float | int | None
-Key = tuple[str | int, ...]
+Key = tuple[str | float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,14 @@ class Table:
             return f"list {row['list']}", f"{row['number']}{'*' if row['prefix'] else ''}"
         if self.name == "bindings":
             return f"sticky {row['profile']}", str(row["customer"])
+        if self.name == "absences":
+            return "agent", str(row["agent"])
         return ("vip", str(row["customer"])) if self.name == "vips" else ("shared", str(row["number"]))
 
 
 VIPS = Table("vips", ("customer",), ("agent", "note"))
 LISTS = Table("list_entries", ("number", "prefix", "list"), ("note", "expires", "target"))
+ABSENCES = Table("absences", ("agent", "since"), ("until", "successor"))
 SHARED = Table("shared_numbers", ("number",), ("note",))
 EVENTS = ("out_attempt", "out_failed", "out_answered", "in_answered", "in_call", "conversation")
 BINDINGS = Table(

@@ -1,5 +1,6 @@
 """Who talked to whom is learned from calls through a running router, on real sockets, and acts on the next call."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -131,7 +133,10 @@ class World:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.terminate()
-            self.process.wait(20)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
     def kill(self) -> None:
         """kill -9 of the router and its supervisor at once."""
@@ -255,3 +260,47 @@ def test_a_voicemail_teaches_nothing(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "sipacr.db") as database:
         until(lambda: database.execute("SELECT outcome, ended > 0 FROM records").fetchall() == [("voicemail", 1)])
     assert world.rows() == []
+
+
+def test_an_agent_who_leaves_to_another_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.sipacr("sticky", "set", "returning", CUSTOMER, "anna")
+    world.sipacr("agent", "leave", "anna", "--to", "ivan")
+    world.logged("agents who have left: anna to ivan; on leave: -")
+    rung, leg, _ = world.customer_calls("one")
+    assert rung == "102"
+    world.pbx_hangs_up(leg)
+    world.sipacr("sticky", "forget", "returning", CUSTOMER, "--agent", "ivan")
+    world.sipacr("agent", "leave", "anna")
+    world.logged("agents who have left: anna to nobody")
+    rung, leg, _ = world.customer_calls("two")
+    assert rung == "600"
+    world.pbx_hangs_up(leg)
+    world.sipacr("agent", "back", "anna")
+    world.logged("agents who have left: -")
+    rung, leg, _ = world.customer_calls("three")
+    assert rung == "101"
+    world.pbx_hangs_up(leg)
+
+
+def test_what_a_webhook_tells_acts_on_the_next_call(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    world = World(tmp_path, f"learn: {{http: '127.0.0.1:{port}', token_file: token}}")
+    call = {
+        "time": time.time() - 60, "direction": "in", "customer": CUSTOMER, "agent": "103", "answered": "yes",
+        "talk": 30, "uid": "1.1",
+    }  # fmt: skip
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/calls",
+        data=json.dumps(call).encode(),
+        headers={"Authorization": "Bearer 0123456789abcdef", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 202
+    until(lambda: world.rows() == [(CUSTOMER, "olga")])
+    rung, leg, _ = world.customer_calls("one")
+    assert rung == "103"
+    world.pbx_hangs_up(leg)
