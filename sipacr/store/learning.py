@@ -12,13 +12,21 @@ from sipacr.memory.fold import Changes, fold, forget, learn, needs_others
 from sipacr.memory.learner import Learner
 from sipacr.memory.report import Report
 from sipacr.routing.facts import Binding
-from sipacr.store.records import exchange, going_on, of_customer, of_identity, others_last
+from sipacr.store.records import (
+    exchange,
+    going_on,
+    newest_of_customer,
+    of_customer,
+    of_identity,
+    others_last,
+)
 
 _COLUMNS = ", ".join(Binding._fields)
 _ROWS = f"SELECT {_COLUMNS} FROM bindings WHERE customer = ? ORDER BY profile"
 _PUT = f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES ({', '.join('?' * len(Binding._fields))})"
 _DROP = "DELETE FROM bindings WHERE customer = ? AND profile = ? AND scope = ? AND agent = ?"
 _ELSEWHERE = "SELECT source FROM records WHERE uid = ? AND source <> 'relay'"
+_MANY = 500  # calls of one customer that are gone through when he has several at once, or one is told late
 _KNOWN = "SELECT id FROM records WHERE uid = ? AND source = ?"
 _SHARED = "SELECT 1 FROM shared_numbers WHERE number = ?"
 
@@ -44,8 +52,8 @@ class Learn:
 
 
 def fullest(changes: Sequence[object]) -> list[object]:
-    """Without those `Learn`s after which a fuller report of the same call waits: a call counts by its own time, whenever
-    its report arrives, so the last of them says all."""
+    """Without those `Learn`s after which a fuller report of the same call waits: a call counts by its own time,
+    whenever its report arrives, so the last of them says all."""
     later: dict[str, Learn] = {}
     kept: list[object] = []
     for change in reversed(changes):
@@ -114,10 +122,11 @@ def learn_report(connection: sqlite3.Connection, report: Report, learners: Seque
     elif earlier.customer != report.customer:
         lines += _forget(connection, earlier, learners)
         earlier = None
+    learners = _concerned(learners, report, earlier)
     if not report.customer or not learners:
         return lines
     others: list[Report] | None = None
-    if needs_others(report, earlier, others_last(connection, report)):
+    if needs_others(report, earlier, others_last(connection, report, _MANY)):
         others = _others(connection, report)
     stored = bindings_of(connection, report.customer)
     for learner in learners:
@@ -163,6 +172,15 @@ def binding_of(row: Sequence[object]) -> Binding:
     """A row of the table, its columns in the order of `Binding`."""
     found = Binding._make(row)
     return found._replace(in_progress=bool(found.in_progress), calling=bool(found.calling))
+
+
+def _concerned(learners: Sequence[Learner], report: Report, earlier: Report | None) -> Sequence[Learner]:
+    """The profiles to which a report may be something: a call of the customer that nobody has answered moves clocks at
+    most."""
+    for each in (report, earlier):
+        if each is not None and (each.direction == "out" or each.talks):
+            return learners
+    return [learner for learner in learners if "in_call" in learner.profile.refresh]
 
 
 def write_changes(
@@ -213,6 +231,8 @@ def _forget(connection: sqlite3.Connection, gone: Report, learners: Iterable[Lea
 
 
 def _others(connection: sqlite3.Connection, report: Report) -> list[Report]:
-    """The customer's other calls."""
+    """The customer's other calls, in order: the newest of them, what is older stands as it was learned. Else a number
+    that calls all day and several times at once would be a day's work at each of its calls."""
     mine = (report.uid, report.source)
-    return [each for each in of_customer(connection, report.customer) if (each.uid, each.source) != mine]
+    newest = newest_of_customer(connection, report.customer, _MANY)
+    return [each for each in newest if (each.uid, each.source) != mine][::-1]

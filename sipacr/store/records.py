@@ -117,14 +117,15 @@ def exchange(connection: sqlite3.Connection, report: Report) -> Exchanged:
 _ENDS = """
     SELECT max(CASE WHEN ended IS NULL AND outcome <> 'lost' THEN 9e999
         ELSE max(started, ifnull(answered, 0), ifnull(ended, alive)) END)
-    FROM records WHERE customer = ? AND customer <> '' AND NOT (uid = ? AND source = ?)
+    FROM (SELECT * FROM records WHERE customer = ? AND customer <> '' ORDER BY started DESC LIMIT ?)
+    WHERE NOT (uid = ? AND source = ?)
 """
 
 
-def others_last(connection: sqlite3.Connection, report: Report) -> float:
-    """When the last of the customer's other calls ended (`Report.last`, unix seconds); inf if one goes on, -inf if
-    there is none."""
-    found = connection.execute(_ENDS, (report.customer, report.uid, report.source)).fetchone()[0]
+def others_last(connection: sqlite3.Connection, report: Report, most: int = -1) -> float:
+    """When the last of the customer's other calls ended, of the newest `most` (`Report.last`, unix seconds); inf if one
+    goes on, -inf if there is none."""
+    found = connection.execute(_ENDS, (report.customer, most, report.uid, report.source)).fetchone()[0]
     return -math.inf if found is None else float(found)
 
 
@@ -185,9 +186,10 @@ def of_customer(connection: sqlite3.Connection, customer: str) -> Iterator[Repor
     return _read(connection, "WHERE customer = ? AND customer <> '' ORDER BY started, id", (customer,))
 
 
-def newest_of_customer(connection: sqlite3.Connection, customer: str) -> Iterator[Report]:
-    """All records of one customer, the newest first."""
-    return _read(connection, "WHERE customer = ? AND customer <> '' ORDER BY started DESC, id DESC", (customer,))
+def newest_of_customer(connection: sqlite3.Connection, customer: str, most: int = -1) -> Iterator[Report]:
+    """All records of one customer, or the newest `most` of them; the newest first."""
+    where = "WHERE customer = ? AND customer <> '' ORDER BY started DESC, id DESC LIMIT ?"
+    return _read(connection, where, (customer, most))
 
 
 def between(
