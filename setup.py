@@ -13,13 +13,13 @@ CALLS = """accepted addresses alive call callee caller calls dialog half hunt id
 ROUTING = (
     """decide decision facts identity lookups masktable numbers offers resolve situation sticky targets truth walk"""
 )
-SIP = "answer caller front gate plain recent scan shape"
+SIP = "answer caller door front gate plain recent scan shape udp"
 
 
 def modules() -> list[str]:
     """The files that are compiled."""
-    folders = {"sipacr/calls": CALLS, "sipacr/routing": ROUTING, "sipacr/sip": SIP, "sipacr": "router"}
-    return [f"{folder}/{name}.py" for folder, names in folders.items() for name in names.split()]
+    folders = {"sipacr/calls": CALLS, "sipacr/routing": ROUTING, "sipacr/sip": SIP, "sipacr/store": "reader snapshot"}
+    return ["sipacr/router.py", *(f"{folder}/{name}.py" for folder, names in folders.items() for name in names.split())]
 
 
 if os.environ.get("SIPACR_COMPILE") == "1":
