@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from conftest import Routed
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sip_messages import code, invite, request
 
 from sipacr.calls.message import Message
@@ -237,3 +239,54 @@ def test_a_timer_that_fails_does_not_stop_the_others(world: World) -> None:
     world.inlet.tick()
     assert done == [1]
     assert world.inlet.counts["errors"] == 1
+
+
+def _known(method: str) -> bytes:
+    return request(method, ("@127.0.0.1:5060>", "@127.0.0.1:5060>;tag=rMARK-1"))
+
+
+_LINES = [
+    b"Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb", b"Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK", b"CSeq: 1 ACK",
+    b"From: <sip:x@y>", b"From: <sip:x@y>;tag=", b"To: <sip:x@y>;tag=", b"To:", b"Call-ID: ", b"i: other", b" folded",
+    b"Content-Length: 5", b"l: 0", b"Content-Length: x", b"Max-Forwards: 256", b"Max-Forwards: -1", b"no colon",
+    b": no name", b"Content-Type: a/b", b"Contact: <", b"CSeq: 2147483648 BYE", b"CSeq: 1  BYE", b"X: \r y", b"X: \n y",
+    b"Require: nobody-knows", b"To: <sip:x@y>;tag=rMARK-2;tag=3", b"Via: SIP/2.0/UDP a, SIP/2.0/UDP b;branch=z9hG4bK",
+]  # fmt: skip
+_STARTS = [
+    b"SIP/2.0 700 x", b"SIP/2.0 200", b"SIP/2.0 099 x", b"SIP/2.1 200 OK", b"SIP/2.0 200 ", b"SIP/2.0  200 OK",
+    b"BYE sip:a@b?x=y SIP/2.0", b"BYE http://a SIP/2.0", b"ACK sip:a@b SIP/3.0", b"BYE sip:a b SIP/2.0", b"BYE",
+    b"ACK sip: SIP/2.0", b"BYE tel:+1 SIP/2.0", b"bye sip:a@b SIP/2.0", b"BYE  sip:a@b SIP/2.0", b"CANCEL sip:a@b SIP/2.0",
+]  # fmt: skip
+
+
+@given(data=st.data())
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_short_cut_takes_nothing_that_the_long_way_would_not(world: World, data: st.DataObject) -> None:
+    start = data.draw(st.sampled_from([RESPONSE, _known("ACK"), _known("BYE"), _known("INFO")]))
+    lines = start[:-4].split(b"\r\n")
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(1, len(lines) - 1))
+        put = [data.draw(st.sampled_from(_LINES))] if data.draw(st.booleans()) else []
+        lines[at : at + data.draw(st.integers(0, 1))] = put
+        if len(lines) < 2:
+            return
+    if data.draw(st.integers(0, 4)) == 0:
+        lines[0] = data.draw(st.sampled_from(_STARTS))
+    sent = b"\r\n".join(lines) + data.draw(st.sampled_from([b"\r\n\r\n", b"\r\n\r\nbody", b"\r\n", b"\r\n\n"]))
+    seen: list[object] = []
+    usual = Inlet.usual
+    for short in (True, False):
+        world.core.came.clear()
+        world.live()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Inlet, "usual", usual if short else lambda *_: False)
+            code = world.send(sent)
+        seen.append((code, [(what, repr(m), m.headers, m.body, m.uri, flow) for what, m, flow in world.core.came]))
+    assert seen[0] == seen[1]
+
+
+def test_what_nearly_all_send_takes_the_short_cut(world: World) -> None:
+    world.live()
+    for data in (RESPONSE, _known("ACK"), _known("BYE")):
+        assert world.inlet.usual(data, world.peer, b"127.0.0.1", 5070, 3)
+    assert world.said == ["response", "ack", "request"]

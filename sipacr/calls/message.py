@@ -119,6 +119,41 @@ def parse(head: bytes, body: bytes = b"") -> Message:
     return _with_odd_start(lines[0], headers, body)
 
 
+def whole(data: bytes) -> tuple[Message, dict[str, str], int] | None:
+    """A datagram in its usual form, its headers by name, and where its head ends. None where somebody has to look
+    closer: framing (RFC 3261 18.3), folded lines, a header that stands twice. No word about the syntax in a header.
+    """
+    end = data.find(b"\r\n\r\n") + 4
+    text = data[:end].decode("utf-8", "surrogateescape")
+    breaks = text.count("\r\n")
+    if end == 3 or not breaks == text.count("\n") == text.count("\r") or "\r\n " in text or "\r\n\t" in text:
+        return None
+    lines = text.split("\r\n")
+    headers: Headers = []
+    for line in lines[1:-2]:
+        written, colon, value = line.partition(":")
+        if not written or not colon:
+            return None
+        headers.append((_spelled.get(written) or _spell(written), value.strip(_WHITE)))
+    values = dict(headers)
+    first, _, rest = lines[0].partition(" ")
+    second, _, third = rest.partition(" ")
+    if len(values) != len(headers) or not second:
+        return None
+    body = data[end:]
+    length = values.get("Content-Length")
+    if length is not None:
+        if not (length.isdecimal() and length.isascii() and len(length) <= 9 and int(length) <= len(body)):
+            return None
+        body = body[: int(length)]
+        headers.remove(("Content-Length", length))
+    if body and "Content-Type" not in values:
+        return None
+    if first == "SIP/2.0" and len(second) == 3 and second.isdecimal():
+        return Message(code=int(second), reason=third, headers=headers, body=body), values, end
+    return (Message(first, second, headers=headers, body=body), values, end) if third == "SIP/2.0" else None
+
+
 def _with_odd_start(line: str, headers: Headers, body: bytes) -> Message:
     response = _RESPONSE.fullmatch(line)
     if response:

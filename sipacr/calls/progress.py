@@ -58,6 +58,8 @@ def _quoted(value: str) -> str:
 
 def _harmless(text: str) -> str:
     """Nobody out there writes lines of his own."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

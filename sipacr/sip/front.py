@@ -21,7 +21,7 @@ from sipacr.sip.plain import Plain
 from sipacr.sip.plain import read as read_plain
 from sipacr.sip.recent import LIFETIME, Recent, Same
 from sipacr.sip.scan import CALL_ID, TO, VIA, Head, Scanner, datagram
-from sipacr.sip.shape import Shapes
+from sipacr.sip.shape import Shape, Shapes, Values
 from sipacr.sip.stun import binding_response
 
 log = logging.getLogger("sipacr.sip")
@@ -97,12 +97,22 @@ class Front:
             return reply if reply is not _TAKEN else None
         if start == b"ACK " or start == b"SIP/":  # nothing answers them
             relay = self.relay
-            if relay is not None and not relay.idle and (start == b"SIP/" or relay.marker in data):
+            if (
+                relay is not None
+                and not relay.idle
+                and (start == b"SIP/" or relay.marker in data)
+                and not relay.usual(data, peer, host, port, number)
+            ):
                 relay.unanswered(datagram(self._scanner, data), peer, host, port, number)
             return None
         if start[:1] == b"\0":
             response = binding_response(data, host.decode(), port)
             return Reply(response, port) if response else None
+        relay = self.relay
+        if relay is not None and not relay.idle and relay.marker in data:
+            taken = relay.usual(data, peer, host, port, number)
+            if taken:
+                return None
         return self.request(datagram(self._scanner, data), peer, host, port, number)
 
     def _alike(self, data: bytes, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
@@ -115,13 +125,30 @@ class Front:
                     same, branch = (values[4], request.from_tag, request.cseq), values[2].decode()
                     verdict = self._invite(same, branch, request, peer)
                     if isinstance(verdict, Relayed):
-                        head = datagram(self._scanner, data)
-                        return self._relayed(verdict, head, peer, host, port, number) or _TAKEN
+                        return self._relayed_alike(verdict, shape, values, data, peer, host, port, number)
                     text = shape.compose(verdict, values, self._tag((same, branch)))
                     return tuple.__new__(Reply, (text, shape.port))  # half the cost of Reply(...)
         except Exception:  # noqa: BLE001  # told by _loud; the other ways may still answer
             self._loud(datagram(self._scanner, data))
         return None
+
+    def _relayed_alike(
+        self,
+        relayed: Relayed,
+        shape: Shape,
+        values: Values,
+        data: bytes,
+        peer: Peer,
+        host: bytes,
+        port: int,
+        number: int,
+    ) -> Reply:
+        """The same for one that has a shape: it is whole, and PJSIP would find no fault in it."""
+        text, body = shape.cut(data, values)
+        if self.relay is not None and self.relay.invite(relayed, text, body, peer, host, port, number):
+            return _TAKEN
+        head = datagram(self._scanner, data)
+        return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
 
     def _invited(self, data: bytes, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
         """Answer an INVITE whose shape is not known, and now and then learn it."""
@@ -171,7 +198,7 @@ class Front:
 
     def _relayed(self, relayed: Relayed, head: Head, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
         """Hand an INVITE to the relay, which answers it."""
-        if self.relay is not None and self.relay.invite(relayed, head, peer, host, port, number):
+        if self.relay is not None and self.relay.invite(relayed, head.text, head.body, peer, host, port, number):
             return None
         return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
 

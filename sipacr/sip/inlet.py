@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from sipacr.calls.calls import Calls, Plan
-from sipacr.calls.message import Message, parse, tag
+from sipacr.calls.message import Message, parse, tag, whole
 from sipacr.calls.network import Flow, Transport
 from sipacr.calls.timers import Timers
 from sipacr.routing.directory import Peer
@@ -22,6 +22,11 @@ from sipacr.sip.scan import CALL_ID, CSEQ, FROM, TO, VIA, Head
 log = logging.getLogger("sipacr.sip")
 
 _STATUS = re.compile(rb"SIP/2\.0 [1-6]\d\d [^\r\n]*\r\n", re.IGNORECASE).match
+_USUAL = {  # CSeq behind its number; ten digits are too large for one of them
+    f" {method}": method
+    for method in ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER", "NOTIFY")
+}
+_USUAL_REQUEST = re.compile(r"sip:[^ ?]*", re.IGNORECASE).fullmatch
 _CSEQ = re.compile(rb"[ \t]*\d{1,10}[ \t]+([A-Za-z0-9.!%*_+`'~-]+)[ \t]*").fullmatch
 
 
@@ -91,19 +96,64 @@ class Inlet:
         self._end()
         return taken
 
-    def invite(self, relayed: Relayed, head: Head, peer: Peer, host: bytes, port: int, number: int) -> bool:
-        """An INVITE that is to be relayed. False: our fault, it has no answer yet."""
+    def invite(
+        self, relayed: Relayed, text: bytes, body: bytes, peer: Peer, host: bytes, port: int, number: int
+    ) -> bool:
+        """An INVITE that is to be relayed, its head as `scan` or a shape has found it to be. False: our fault, it has
+        no answer yet."""
         self.idle = False
         try:
-            message, flow = self._read(head, peer, host, port, number)
+            message = parse(text, body)
+            flow = self._stamped(message, peer, host, port, number)
             self._timers.run(self._clock())
             if relayed.plan is None:
                 self._calls.knows(message, flow)
             else:
                 self._calls.invite(message, flow, peer, relayed.plan)
-        except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
-            self._loud(head)
+        except Exception:  # noqa: BLE001  # told by _told; nothing may end the loop
+            found = re.search(rb"(?i)\r\n(?:call-id|i)[ \t]*:([^\r]*)", text)
+            self._told(found[1].strip().decode("utf-8", "replace") if found else "")
             return False
+        self._end()
+        return True
+
+    def usual(self, data: bytes, peer: Peer, host: bytes, port: int, number: int) -> bool:
+        """A response, an ACK or a request within a dialog, in the form that nearly all have, from UDP.
+
+        False: not taken, all other ways have to look. The short cut takes nothing that they would not.
+        """
+        found = whole(data)
+        if found is None:
+            return False
+        message, values, end = found
+        number_of, method = _cseq(values.get("CSeq", ""))
+        if (
+            not method
+            or not (_is_usual_request(message, values, number_of, method) if message.method else _STATUS(data))
+            or (message.code and method == "ACK")
+            or ";tag=" not in values.get("From", "")
+            or not values.get("Via")
+            or not values.get("To")
+            or not values.get("Call-ID")
+            or not self._parser.accepts(data[:end])
+        ):
+            return False
+        calls = self._calls
+        try:
+            self._timers.run(self._clock())
+            if message.code:
+                flow = Flow(self._ways.transport_of(number), host.decode(), port, number)
+                self.counts["strays"] += not calls.response(message, flow)
+            else:
+                flow = self._stamped(message, peer, host, port, number)
+                if method == "ACK":
+                    self.counts["strays"] += not calls.ack(message, flow)
+                elif not (calls.knows(message, flow) or calls.request(message, flow, peer)):
+                    return False
+        except Exception:  # noqa: BLE001  # told by _told; nothing may end the loop
+            self._told(values["Call-ID"])
+            if message.method and method != "ACK":
+                return False
         self._end()
         return True
 
@@ -175,6 +225,10 @@ class Inlet:
     def _read(self, head: Head, peer: Peer, host: bytes, port: int, number: int) -> tuple[Message, Flow]:
         """The message with its Via stamped (RFC 3261 18.2.1, RFC 3581), and the way that its responses go."""
         message = parse(head.text, head.body)
+        return message, self._stamped(message, peer, host, port, number)
+
+    def _stamped(self, message: Message, peer: Peer, host: bytes, port: int, number: int) -> Flow:
+        """Stamp the Via; the way that the responses go."""
         headers = message.headers
         transport = self._ways.transport_of(number)
         if transport == "udp":
@@ -189,9 +243,40 @@ class Inlet:
                 elif not peer.symmetric:
                     port = answer_port
                 break
-        return message, Flow(transport, host.decode(), port, number)
+        return Flow(transport, host.decode(), port, number)
 
     def _loud(self, head: Head) -> None:
+        self._told(head.one(CALL_ID).strip().decode("utf-8", "replace"))
+
+    def _told(self, call_id: str) -> None:
         self.counts["errors"] += 1
-        call_id = head.one(CALL_ID).strip().decode("utf-8", "replace")
         log.exception("%r: our fault, a relayed call was hurt", call_id)
+
+
+def _cseq(value: str) -> tuple[int, str]:
+    """Number and method in their usual form, else (0, "")."""
+    number, _, _ = value.partition(" ")
+    method = _USUAL.get(value[len(number) :], "")
+    return (int(number), method) if method and number.isascii() and number.isdecimal() and len(number) < 10 else (0, "")
+
+
+def _is_usual_request(message: Message, values: dict[str, str], number: int, method: str) -> bool:
+    """What `gate.start_line` and `gate.syntax` want, and a To tag."""
+    hops = values.get("Max-Forwards", "70")
+    return (
+        method == message.method
+        and _USUAL_REQUEST(message.uri) is not None
+        and hops.isascii()
+        and hops.isdecimal()
+        and len(hops) <= 3
+        and int(hops) <= 255
+        and _has_usual_branch(values.get("Via", ""))
+        and bool(tag(values.get("To", "")))
+    )
+
+
+def _has_usual_branch(via: str) -> bool:
+    """One value with one branch, of which the cookie is not all (RFC 3261 8.1.1.7)."""
+    before, _, after = via.partition(";branch=z9hG4bK")
+    more = after[:1].isascii() and (after[:1].isalnum() or after.startswith(("-", ".", "_")))
+    return more and "," not in via and "ranch" not in before.lower() and "ranch" not in after.lower()

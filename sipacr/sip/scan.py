@@ -84,7 +84,7 @@ class Scanner:
         """The place of a header's name in a spelling that is not remembered yet."""
         name = spelled.rstrip(b" \t").lower()
         place = self._places.get(_LONG_NAMES.get(name, name), OTHER)
-        if len(self._spelled) < _SPELLINGS:
+        if len(self._spelled) < _SPELLINGS and spelled[:1] not in (b" ", b"\t", b""):  # `scan` wants to see those
             self._spelled[spelled] = place
         return place
 

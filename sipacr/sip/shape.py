@@ -131,6 +131,11 @@ class Shape:
             return None
         return values
 
+    def cut(self, data: bytes, values: Values) -> tuple[bytes, bytes]:
+        """Head and body of a datagram that was read."""
+        end = data.find(b"\r\n\r\n") + 4
+        return data[:end], data[end : end + int(values[9])] if self._announced else data[end:]
+
     def compose(self, verdict: Verdict, values: Values, to_tag: bytes) -> bytes:
         """The answer, as `answer.compose` makes it."""
         _, _, branch, _, call_id, cseq, from_, to, _, _ = values
