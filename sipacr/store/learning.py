@@ -51,26 +51,6 @@ class Learn:
         return learn_report(connection, self.report, self.learners)
 
 
-def fullest(changes: Sequence[object]) -> list[object]:
-    """Without those `Learn`s after which a fuller report of the same call waits: a call counts by its own time,
-    whenever its report arrives, so the last of them says all."""
-    later: dict[str, Learn] = {}
-    kept: list[object] = []
-    for change in reversed(changes):
-        if type(change) is Learn:
-            newer = later.get(change.report.uid)
-            if newer is not None and newer.learners is change.learners and _says_more(newer.report, change.report):
-                continue
-            later[change.report.uid] = change
-        kept.append(change)
-    return kept[::-1]
-
-
-def _says_more(newer: Report, older: Report) -> bool:
-    same = newer.source == older.source and newer.customer == older.customer
-    return same and newer.replaces(older)
-
-
 @dataclass(frozen=True, slots=True)
 class LearnElsewhere:
     """A report of a call that did not pass through us: here it is asked who its customer is."""
