@@ -1,4 +1,4 @@
-"""Compiles the way of a call with mypyc if SIPACR_COMPILE=1. The same Python, unchanged, at about two thirds of the CPU.
+"""Compiles the way of a call with mypyc if SIPACR_COMPILE=1. The same Python, unchanged, at about 2/3 of the CPU.
 
 Without it nothing is compiled and nothing is missing: `make run` and the tests need no compiler (docs/operating.md).
 """
