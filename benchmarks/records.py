@@ -23,7 +23,7 @@ from sipacr.cli import main as sipacr
 from sipacr.memory.report import Leg, Report, Talk
 from sipacr.routing.facts import Number
 from sipacr.store import Database, Writer, records
-from sipacr.store.records import WriteReport
+from sipacr.store.learning import Learn
 
 START = 1_780_000_000.0  # unix seconds
 PERIOD = 90 * 86_400.0
@@ -93,7 +93,7 @@ def write(path: Path, rate: int, seconds: int, known: int) -> None:
     reports = [report(known + index, chance) for index in range(rate * seconds)]
     show("no records", steps(rate, seconds, lambda index: None))
     writer = Writer(path)
-    show(f"{rate} records a second", steps(rate, seconds, lambda index: writer.submit(WriteReport(reports[index]))))
+    show(f"{rate} records a second", steps(rate, seconds, lambda index: writer.submit(Learn(reports[index], ()))))
     waiting = rate * seconds - writer.written
     writer.close(timeout=60)
     print(f"written {writer.written:,}, of these {waiting:,} after the last was handed over; lost {writer.lost}")

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
 
-from sipacr.routing.directory import Directory, Peer, Treatment
+from sipacr.routing.directory import Directory, Peer, Treatment, is_address
 from sipacr.routing.masks import Mask
 from sipacr.routing.numbers import NumberPlan, clean
 from sipacr.rulefile.network import (
@@ -19,7 +19,6 @@ from sipacr.rulefile.network import (
     Host,
     ListenAddress,
     PeerKey,
-    is_address,
     read_listen,
     split_port,
 )

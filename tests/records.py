@@ -1,9 +1,12 @@
 """Reports of calls for tests: a customer calls, or an agent calls a customer, with what matters written beside it."""
 
+import sqlite3
 from typing import Any
 
 from sipacr.memory.report import Leg, Report, Talk
 from sipacr.routing.facts import Number
+from sipacr.store.learning import LearnLost
+from sipacr.store.records import going_on, one
 
 ONE, TWO, THREE = "+48601000111", "+48601000222", "+48601000333"
 SHOP = "+48221112233"
@@ -50,3 +53,10 @@ def talked(agent: str, at: float, seconds: float = 60.0, ring: float = 5.0) -> d
         "answered": since, "ended": until, "outcome": "answered", "code": 200, "ended_by": "caller",
         "talks": (Talk(agent, agent, since, until),),
     }  # fmt: skip
+
+
+def close_lost(connection: sqlite3.Connection) -> list[Report]:
+    """What a start after a crash makes of the calls that went on, as they are kept then."""
+    before = going_on(connection)
+    LearnLost(()).write(connection)
+    return [kept for report in before if (kept := one(connection, report.uid)) is not None]

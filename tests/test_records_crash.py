@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records import call_in, talked
+from records import call_in, close_lost, talked
 
 from sipacr.store import Database, Writer, records, writer
-from sipacr.store.records import WriteReport, close_lost
+from sipacr.store.learning import Learn
 
 # Hands over a record each 2 ms and says so, until it is killed.
 ROUTER = """
@@ -23,14 +23,14 @@ import sys, time
 sys.path.insert(0, sys.argv[3])
 from records import call_in, NOON, talked
 from sipacr.store import Writer
-from sipacr.store.records import WriteReport
+from sipacr.store.learning import Learn
 writer = Writer(sys.argv[1])
 number = int(sys.argv[2])
 while True:
     at = NOON + number
     going_on = number % 2
     more = {"ended": None, "outcome": "", "alive": at} if going_on else talked("anna", at)
-    writer.submit(WriteReport(call_in(f"c{number}", at=at, **more)))
+    writer.submit(Learn(call_in(f"c{number}", at=at, **more), ()))
     sys.stdout.write(f"{time.time()} {number}\\n")
     sys.stdout.flush()
     number += 1
@@ -103,7 +103,7 @@ def test_a_full_disk_is_loud_and_writing_resumes(
     SmallDisk.pages = pages + 2
     router = Writer(path)
     for index in range(500):
-        assert router.submit(WriteReport(call_in(f"c{index}", at=1000.0 + index, **talked("anna", 1000.0))))
+        assert router.submit(Learn(call_in(f"c{index}", at=1000.0 + index, **talked("anna", 1000.0)), ()))
     until(lambda: router.failures >= 2)
     assert "is full; free some space and try again" in caplog.text
     with Database(path) as store:  # whoever decides still reads
@@ -121,7 +121,7 @@ def test_the_router_and_commands_do_not_block_each_other(tmp_path: Path) -> None
     path = tmp_path / "sipacr.db"
     router = Writer(path)
     for index in range(200):
-        router.submit(WriteReport(call_in(f"c{index}", at=1000.0 + index)))
+        router.submit(Learn(call_in(f"c{index}", at=1000.0 + index), ()))
     until(lambda: router.written == 200)
     with Database(path) as export, Database(path, busy_timeout=5.0) as command:
         export.connection.execute("BEGIN")
@@ -132,7 +132,7 @@ def test_the_router_and_commands_do_not_block_each_other(tmp_path: Path) -> None
         def submit() -> None:
             index = 200
             while not stop.is_set():
-                router.submit(WriteReport(call_in(f"c{index}", at=1000.0 + index)))
+                router.submit(Learn(call_in(f"c{index}", at=1000.0 + index), ()))
                 index += 1
                 time.sleep(0.0005)
 
@@ -158,7 +158,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         pytest.skip("no disk can be mounted here")
     router = Writer(disk / "sipacr.db")
     try:
-        router.submit(WriteReport(call_in("first")))
+        router.submit(Learn(call_in("first"), ()))
         until(lambda: router.written == 1)
         ballast = disk / "ballast"
         with ballast.open("wb", buffering=0) as file:
@@ -168,7 +168,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             except OSError:
                 pass
         for index in range(2000):
-            router.submit(WriteReport(call_in(f"c{index}", at=1000.0 + index, name="x" * 100)))
+            router.submit(Learn(call_in(f"c{index}", at=1000.0 + index, name="x" * 100), ()))
         until(lambda: router.failures >= 2)
         ballast.unlink()
         subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True, capture_output=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from records import DAY, HOUR, NOON, ONE, SHOP, THREE, TWO, call_in, call_out, leg, number, talked
+from records import DAY, HOUR, NOON, ONE, SHOP, THREE, TWO, call_in, call_out, close_lost, leg, number, talked
 
 from sipacr.memory.report import Leg, NotTried, Report, Talk
 from sipacr.routing.facts import Number
 from sipacr.store import Database, records
-from sipacr.store.records import between, close_lost, of_customer, one
+from sipacr.store.records import between, of_customer, one
 
 
 @pytest.fixture

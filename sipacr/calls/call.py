@@ -284,10 +284,7 @@ class Call:
         if half is not self.near and half is not self.far:
             half.forget()  # another fork, which we hang up too, or a leg that is gone
             return
-        half.ended = True
-        for accepted in half.accepted.values():
-            accepted.stop()
-        half.accepted.clear()
+        half.end()
         self._end(half, farewell(half, message), 487 if half is self.near else 480)
         self.said_goodbye(half)
 

@@ -8,7 +8,7 @@ from sipacr.calls.dialog import Dialog
 from sipacr.calls.half import Half
 from sipacr.calls.hunt import Attempt
 from sipacr.calls.identity_headers import from_value, to_value
-from sipacr.calls.message import Headers, Message, tag, without
+from sipacr.calls.message import Headers, Message, tag, with_parameter, without
 from sipacr.calls.network import Flow, Target
 from sipacr.calls.outcome import UNREACHABLE_CODE, answer_of
 from sipacr.calls.passage import OPTIONS, Passage
@@ -93,7 +93,7 @@ class Callee:
         uri = sip_uri(invitation.user, invitation.target_host)
         headers += (
             ("Max-Forwards", str(call.hops - 1)),
-            ("From", f"{from_value(invite, invitation)};tag={self._tag}"),
+            ("From", with_parameter(from_value(invite, invitation), "tag", self._tag)),
             ("To", to_value(invitation)),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._seq} INVITE"),

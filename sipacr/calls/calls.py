@@ -4,7 +4,6 @@ The driver hands in messages, failures and the time (`timers.run`), and sends wh
 """
 
 import hashlib
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -30,13 +29,10 @@ from sipacr.calls.transactions import (
     Transactions,
     response_to,
 )
-from sipacr.calls.via import COOKIE
 from sipacr.routing.decide import Engine
 from sipacr.routing.decision import Decision
 from sipacr.routing.directory import Directory, Peer
 from sipacr.routing.facts import Facts, State
-
-log = logging.getLogger("sipacr.calls")
 
 _IN_DIALOG = frozenset(
     {"INVITE", "BYE", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER", "NOTIFY", "OPTIONS", "SUBSCRIBE"}
@@ -281,9 +277,7 @@ class Calls:
 
     def alone(self, message: Message, flow: Flow) -> bytes:
         """An ACK to a 2xx as it goes to the wire: it has a Via of its own and no transaction (17.1)."""
-        rport = "" if flow.reliable else ";rport"
-        via = f"SIP/2.0/{flow.transport.upper()} {self.network.sent_by(flow)};branch={COOKIE}{self._token()}{rport}"
-        message.headers.insert(0, ("Via", via))
+        self.transactions.stamp(message, flow)
         return message.render()
 
     def refuse_offer(self, half: Half, invite: Message, offer: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from sipacr.calls.message import Headers, Message, tag, uri_of
+from sipacr.calls.message import Headers, Message, tag, uri_of, with_parameter
 from sipacr.calls.network import Flow
 
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}").fullmatch
@@ -40,7 +40,8 @@ class Dialog:
     def as_server(cls, invite: Message, local_tag: str, flow: Flow, contact: str) -> "Dialog":
         """The dialog that our response to `invite` makes (12.1.1)."""
         dialog = cls(
-            invite.get("Call-ID") or "", f"{invite.get('To')};tag={local_tag}", invite.get("From") or "", flow, contact,
+            invite.get("Call-ID") or "", with_parameter(invite.get("To") or "", "tag", local_tag),
+            invite.get("From") or "", flow, contact,
             target=uri_of(invite.get("Contact") or invite.get("From") or ""), routes=invite.values("Record-Route"),
         )  # fmt: skip
         dialog.remote_seq = invite.cseq[0]

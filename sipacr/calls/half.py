@@ -101,20 +101,21 @@ class Half:
         if seq in self._acks:
             self.calls.network.send(*self._acks[seq])
 
-    def bye(self, headers: Headers) -> None:
-        """Hang up this side."""
+    def end(self) -> None:
+        """A BYE is sent or was received: no ACK is waited for any more."""
         self.ended = True
         for accepted in self.accepted.values():
             accepted.stop()
         self.accepted.clear()
+
+    def bye(self, headers: Headers) -> None:
+        """Hang up this side."""
+        self.end()
         self.calls.send_in_dialog(self, "BYE", headers, user=Goodbye(self, headers))
 
     def forget(self) -> None:
         """The dialog is no more: later requests of the far end get 481."""
-        self.ended = True
-        for accepted in self.accepted.values():
-            accepted.stop()
-        self.accepted.clear()
+        self.end()
         self.calls.halves.pop(self.dialog.key, None)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from sipacr.calls.message import Message
+from sipacr.calls.message import Message, with_parameter
 from sipacr.calls.network import Flow, Network, Target
 from sipacr.calls.timers import Timer, Timers
 from sipacr.calls.transactions import ClientTransaction, Transactions
@@ -214,7 +214,7 @@ def _options(target: Target, flow: Flow, network: Network, token: Callable[[], s
         uri,
         headers=[
             ("Max-Forwards", "70"),
-            ("From", f"<sip:sipacr@{ours}>;tag={token()}"),
+            ("From", with_parameter(f"<sip:sipacr@{ours}>", "tag", token())),
             ("To", f"<{uri.partition(';')[0]}>"),
             ("Call-ID", token()),
             ("CSeq", "1 OPTIONS"),

@@ -4,7 +4,7 @@ Text is UTF-8 with surrogate escapes, so that whatever a far end wrote is passed
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # The forms of RFC 3261 7.3.3 and of the extensions that are relayed; all other names stay as they were written.
 _COMPACT = {
@@ -110,13 +110,7 @@ def parse(head: bytes, body: bytes = b"") -> Message:
             name = _spelled.get(written) or _spell(written)
             if name != "Content-Length":
                 headers.append((name, value.strip(_WHITE)))
-    first, _, rest = lines[0].partition(" ")
-    second, _, third = rest.partition(" ")
-    if third == "SIP/2.0" and first and second:
-        return Message(first, second, headers=headers, body=body)
-    if first == "SIP/2.0" and len(second) == 3 and second.isdecimal():
-        return Message(code=int(second), reason=third, headers=headers, body=body)
-    return _with_odd_start(lines[0], headers, body)
+    return _with_usual_start(lines[0], headers, body) or _with_odd_start(lines[0], headers, body)
 
 
 def whole(data: bytes) -> tuple[Message, dict[str, str], int] | None:
@@ -136,9 +130,7 @@ def whole(data: bytes) -> tuple[Message, dict[str, str], int] | None:
             return None
         headers.append((_spelled.get(written) or _spell(written), value.strip(_WHITE)))
     values = dict(headers)
-    first, _, rest = lines[0].partition(" ")
-    second, _, third = rest.partition(" ")
-    if len(values) != len(headers) or not second:
+    if len(values) != len(headers):
         return None
     body = data[end:]
     length = values.get("Content-Length")
@@ -149,9 +141,18 @@ def whole(data: bytes) -> tuple[Message, dict[str, str], int] | None:
         headers.remove(("Content-Length", length))
     if body and "Content-Type" not in values:
         return None
+    message = _with_usual_start(lines[0], headers, body)
+    return (message, values, end) if message is not None else None
+
+
+def _with_usual_start(line: str, headers: Headers, body: bytes) -> Message | None:
+    first, _, rest = line.partition(" ")
+    second, _, third = rest.partition(" ")
+    if third == "SIP/2.0" and first and second:
+        return Message(first, second, headers=headers, body=body)
     if first == "SIP/2.0" and len(second) == 3 and second.isdecimal():
-        return Message(code=int(second), reason=third, headers=headers, body=body), values, end
-    return (Message(first, second, headers=headers, body=body), values, end) if third == "SIP/2.0" else None
+        return Message(code=int(second), reason=third, headers=headers, body=body)
+    return None
 
 
 def _with_odd_start(line: str, headers: Headers, body: bytes) -> Message:
@@ -251,25 +252,23 @@ def _outside_quotes(value: str, sought: str) -> int:
     before = value[: first + 1]
     if '"' not in before or ("\\" not in before and before.count('"') % 2 == 0):
         return first
-    quoted = escaped = False
-    for index, character in enumerate(value):
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = character == "\\"
-            quoted = character != '"'
-        elif character == '"':
-            quoted = True
-        elif character == sought:
-            return index
-    return -1
+    return next(_bare(value, sought), -1)
 
 
 def _cut(text: str, at: str) -> list[str]:
     """Split at a character outside quotes."""
     if '"' not in text:
         return text.split(at)
-    parts, start, quoted, escaped = [], 0, False, False
+    parts, start = [], 0
+    for index in _bare(text, at):
+        parts.append(text[start:index])
+        start = index + 1
+    return [*parts, text[start:]]
+
+
+def _bare(text: str, sought: str) -> Iterator[int]:
+    """Where this character stands outside quotes."""
+    quoted = escaped = False
     for index, character in enumerate(text):
         if escaped:
             escaped = False
@@ -278,7 +277,5 @@ def _cut(text: str, at: str) -> list[str]:
             quoted = character != '"'
         elif character == '"':
             quoted = True
-        elif character == at:
-            parts.append(text[start:index])
-            start = index + 1
-    return [*parts, text[start:]]
+        elif character == sought:
+            yield index

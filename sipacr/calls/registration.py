@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 
 from sipacr.calls.digest import Authentication
-from sipacr.calls.message import Headers, Message, parameters, uri_of
+from sipacr.calls.message import Headers, Message, parameters, uri_of, with_parameter
 from sipacr.calls.network import Flow, Network, Target
 from sipacr.calls.timers import Timer, Timers
 from sipacr.calls.transactions import ClientTransaction, Transactions
@@ -183,7 +183,7 @@ class Registrant:
             transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
             headers.append(("Route", f"<sip:{self.peer.outbound_proxy}{transport};lr>"))
         headers += [
-            ("From", f"<{self._address}>;tag={self._tag}"),
+            ("From", with_parameter(f"<{self._address}>", "tag", self._tag)),
             ("To", f"<{self._address}>"),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._cseq} REGISTER"),

@@ -7,7 +7,7 @@ called from `response`, from `failed` and from timers, never from within `send`,
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from sipacr.calls.message import Headers, Message, split, tag
+from sipacr.calls.message import Headers, Message, split, tag, with_parameter
 from sipacr.calls.network import Flow, Network
 from sipacr.calls.repeating import PATIENCE, Clock, Fading, Repeating
 from sipacr.calls.timers import T2, T4, Timers
@@ -295,11 +295,15 @@ class Transactions:
 
         The message is the transaction's from now on.
         """
+        return self.start(message, flow, user, self.stamp(message, flow))
+
+    def stamp(self, message: Message, flow: Flow) -> Key:
+        """Put our Via on top of a request, with a branch of its own; the branch and the sent-by in it."""
         sent_by = self._network.sent_by(flow)
         branch = COOKIE + self._token()
         rport = "" if flow.reliable else ";rport"
         message.headers.insert(0, ("Via", f"{_VERSIONS[flow.transport]}{sent_by};branch={branch}{rport}"))
-        return self.start(message, flow, user, (branch, sent_by.lower()))
+        return branch, sent_by.lower()
 
     def start(self, message: Message, flow: Flow, user: ClientUser, ids: Key) -> ClientTransaction:
         """Send a request that has its Via; `ids` begin with the branch and the sent-by in it."""
@@ -389,6 +393,6 @@ def response_to(
         if name in copied:
             answer.append(each)
         elif name == "To":
-            answer.append(each if not to_tag or tag(each[1]) else (name, f"{each[1]};tag={to_tag}"))
+            answer.append(each if not to_tag or tag(each[1]) else (name, with_parameter(each[1], "tag", to_tag)))
     answer.extend(headers)
     return Message(code=code, reason=reason, headers=answer)

@@ -39,10 +39,6 @@ class Engine:
         dialled = request.dialled
         return request.peer in self._pbxes and (dialled.e164 or dialled.text) not in self._own
 
-    def is_emergency(self, request: Request) -> bool:
-        """From a PBX to a number of `numbers.emergency`; a trunk has no emergencies."""
-        return request.peer in self._pbxes and request.dialled.text in self.directory.emergency
-
     def decide(self, facts: Facts, now: float, trace: bool = False) -> Decision:
         """The decision for one request at `now` (unix seconds). The trace costs only who asks for it."""
         request = facts.request

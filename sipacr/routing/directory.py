@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Literal
 
 from sipacr.routing.numbers import NumberPlan
@@ -90,6 +91,15 @@ class Treatment:
     after: int = 10  # requests and connections of one address that lead to a ban; 0: no bans
     within: float = 600.0  # seconds
     ban: float = 3600.0  # seconds
+
+
+def is_address(host: str) -> bool:
+    """Whether this host, IPv6 without brackets, is an IP address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

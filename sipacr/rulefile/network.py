@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Annotated
 
 from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
-from sipacr.routing.directory import Destination
+from sipacr.routing.directory import Destination, is_address
 from sipacr.rulefile.problems import suggestion
 from sipacr.rulefile.shape import Context, context_of, read_flag, read_line, read_name
 from sipacr.rulefile.yamltree import Mapping, Node, Text
@@ -36,15 +36,6 @@ def split_port(text: str) -> tuple[str, int | None]:
     host, colon, port = text.partition(":")
     _check_host(host, text)
     return host, _port(port, text) if colon else None
-
-
-def is_address(host: str) -> bool:
-    """Whether this host is an IP address and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_ipv6(host: str) -> None:

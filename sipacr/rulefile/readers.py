@@ -9,13 +9,13 @@ from urllib.parse import unquote
 
 from pydantic import PlainValidator, ValidationInfo, ValidatorFunctionWrapHandler, WithJsonSchema
 
-from sipacr.routing.directory import Directory
+from sipacr.routing.directory import Directory, is_address
 from sipacr.routing.masks import Mask, e164_suggestion
 from sipacr.routing.numbers import NumberPlan, clean
 from sipacr.routing.regions import normalise_code
 from sipacr.routing.ruleset import Event, Order, Outcome
 from sipacr.routing.truth import check_regex
-from sipacr.rulefile.network import destination, is_address, read_header_name, split_port
+from sipacr.rulefile.network import destination, read_header_name, split_port
 from sipacr.rulefile.problems import nearest, suggestion, with_article
 from sipacr.rulefile.shape import (
     Context,

@@ -23,8 +23,8 @@ import dns.rdatatype
 import dns.resolver
 
 from sipacr.calls.network import Target, Transport
-from sipacr.routing.directory import Peer
-from sipacr.sip.sources import is_address, split_host
+from sipacr.routing.directory import Peer, is_address
+from sipacr.sip.sources import split_host
 
 log = logging.getLogger("sipacr.sip")
 

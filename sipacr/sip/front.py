@@ -109,10 +109,13 @@ class Front:
             response = binding_response(data, host.decode(), port)
             return Reply(response, port) if response else None
         relay = self.relay
-        if relay is not None and not relay.idle and relay.marker in data:
-            taken = relay.usual(data, peer, host, port, number)
-            if taken:
-                return None
+        if (
+            relay is not None
+            and not relay.idle
+            and relay.marker in data
+            and relay.usual(data, peer, host, port, number)
+        ):
+            return None
         return self.request(datagram(self._scanner, data), peer, host, port, number)
 
     def _alike(self, data: bytes, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
@@ -147,8 +150,7 @@ class Front:
         text, body = shape.cut(data, values)
         if self.relay is not None and self.relay.invite(relayed, text, body, peer, host, port, number):
             return _TAKEN
-        head = datagram(self._scanner, data)
-        return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
+        return self._our_fault(datagram(self._scanner, data), host, port)
 
     def _invited(self, data: bytes, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:
         """Answer an INVITE whose shape is not known, and now and then learn it."""
@@ -185,7 +187,7 @@ class Front:
             return answer(head, verdict, to_tag, host, port) if verdict is not None else None
         except Exception:  # noqa: BLE001  # told by _loud; nothing may end the loop
             self._loud(head)
-            return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
+            return self._our_fault(head, host, port)
 
     def _plain(self, head: Head, peer: Peer) -> Plain | None:
         """An INVITE of the common form in which PJSIP finds no fault; None for all else."""
@@ -200,6 +202,9 @@ class Front:
         """Hand an INVITE to the relay, which answers it."""
         if self.relay is not None and self.relay.invite(relayed, head.text, head.body, peer, host, port, number):
             return None
+        return self._our_fault(head, host, port)
+
+    def _our_fault(self, head: Head, host: bytes, port: int) -> Reply:
         return answer(head, Verdict(status(500)), self._tag_of_text(head), host, port)
 
     def _answer_plain(self, head: Head, plain: Plain, peer: Peer, host: bytes, port: int, number: int) -> Reply | None:

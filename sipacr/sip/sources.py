@@ -22,15 +22,6 @@ def split_host(text: str) -> tuple[str, int | None]:
     return text, None
 
 
-def is_address(host: str) -> bool:
-    """Whether this host is an IP address and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 class Sources:
     """The sources of all peers. Longest prefix wins, then a source with a port, then the peer whose own address has
     the packet's port, then the order of the file."""

@@ -8,7 +8,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -51,16 +51,6 @@ class Asked(NamedTuple):
 
 
 _NO_HEADERS: Mapping[str, Sequence[str]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class WriteReport:
-    """One report for the writer's thread."""
-
-    report: Report
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        write(connection, self.report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +225,6 @@ def one(connection: sqlite3.Connection, name: str) -> Report | None:
 def of_identity(connection: sqlite3.Connection, identity: int) -> Report:
     """The record in this row, which must be there."""
     return next(_read(connection, "WHERE id = ?", (identity,)))
-
-
-def close_lost(connection: sqlite3.Connection) -> list[Report]:
-    """Close what a crash left open: relayed calls that go on by their records are lost. In the caller's transaction,
-    before the first new call; returns them as they are kept now, with the last moment they are known to have lived."""
-    where = "WHERE ended IS NULL AND outcome <> 'lost' AND source = 'relay'"
-    lost = [replace(report, outcome="lost") for report in _read(connection, where, ())]
-    connection.execute(f"UPDATE records SET outcome = 'lost' {where}")
-    return lost
 
 
 def asked(connection: sqlite3.Connection, since: float, until: float) -> Iterator[Asked]:
