@@ -4,6 +4,7 @@ import getpass
 import os
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +34,17 @@ def by_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--json, given to the command as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-o FILE, given to the command as `output`."""
+    return click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The file to write; default: standard output.",
+    )(command)
 
 
 def read_customer(context: Context, text: str) -> Number:

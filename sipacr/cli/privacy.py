@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sipacr.cli.checks import as_read, by_option, read_customer
+from sipacr.cli.checks import as_read, by_option, output_option, read_customer
 from sipacr.cli.context import Context, Failure
 from sipacr.store.privacy import forget as forget_number
 from sipacr.store.privacy import known
@@ -14,13 +14,7 @@ from sipacr.store.privacy import known
 
 @click.command()
 @click.argument("number")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write; default: standard output.",
-)
+@output_option
 @click.pass_obj
 def export(context: Context, number: str, output: Path | None) -> None:
     """Give out all that is kept of NUMBER, as JSON: records of calls, bindings, lists, VIP table, who changed what.

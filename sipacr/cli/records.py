@@ -11,6 +11,7 @@ from typing import Any, TextIO, cast
 
 import click
 
+from sipacr.cli.checks import output_option
 from sipacr.cli.context import Context, Failure
 from sipacr.cli.showing import write_csv
 from sipacr.memory.report import Report
@@ -45,13 +46,7 @@ def span(context: Context, since: str, until: str) -> tuple[float, float]:
 @click.option(
     "--attempts", "by_attempt", is_flag=True, help="CSV: a line for each attempt on a leg, not for each call."
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write; default: standard output.",
-)
+@output_option
 @click.pass_obj
 def export(context: Context, since: str, until: str, form: str, by_attempt: bool, output: Path | None) -> None:
     """Write the records of a time as CSV, a call a line, or as JSON Lines with everything that is kept.
